@@ -1,0 +1,63 @@
+"""Blind image quality assessment with diffusion priors (DP-IQA, arXiv 2405.19996).
+
+Importing the package is cheap: a name's module, and torch with it, is loaded when the name is first used.
+"""
+
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ._auto_classes import register_when_imported as _register_when_imported
+from .version import __version__
+
+if TYPE_CHECKING:
+    from .configuration_dpiqa import DPIQAStudentConfig
+    from .image_processing_dpiqa import DPIQAImageProcessor
+    from .images import ImageError, open_image
+    from .modeling_dpiqa_student import DPIQAStudent
+    from .output_dpiqa import DPIQAOutput
+    from .scoring import Score, Scorer
+
+_MODULE_OF = {
+    "DPIQAImageProcessor": "image_processing_dpiqa",
+    "DPIQAOutput": "output_dpiqa",
+    "DPIQAStudent": "modeling_dpiqa_student",
+    "DPIQAStudentConfig": "configuration_dpiqa",
+    "ImageError": "images",
+    "Score": "scoring",
+    "Scorer": "scoring",
+    "open_image": "images",
+}
+
+__all__ = [
+    "DPIQAImageProcessor",
+    "DPIQAOutput",
+    "DPIQAStudent",
+    "DPIQAStudentConfig",
+    "ImageError",
+    "Score",
+    "Scorer",
+    "__version__",
+    "bundled_checkpoint",
+    "open_image",
+]
+
+
+def bundled_checkpoint() -> Path:
+    """Folder of the student that ships inside the package, which every entry point uses when no model is named."""
+    return Path(__file__).parent / "checkpoints" / "dpiqa-student-lite0"
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _MODULE_OF:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(f".{_MODULE_OF[name]}", __name__), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
+
+
+_register_when_imported()

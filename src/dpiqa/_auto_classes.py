@@ -1,0 +1,88 @@
+"""Registration of the dpiqa classes with transformers' Auto classes, at the moment those are first imported.
+
+`import dpiqa` must not import torch, yet `AutoModel.from_pretrained` must know the student afterwards, whichever of
+`dpiqa` and `transformers` was imported first. So each registration waits for the module of its Auto class.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from collections.abc import Sequence
+from importlib.abc import Loader, MetaPathFinder
+from importlib.machinery import ModuleSpec
+from types import ModuleType
+
+
+_CONFIGURATION = "transformers.models.auto.configuration_auto"
+_MODELING = "transformers.models.auto.modeling_auto"
+_IMAGE_PROCESSING = "transformers.models.auto.image_processing_auto"
+
+
+def _register_config(module: ModuleType) -> None:
+    # transformers' configurations need the modeling module; while that one is being imported, it is its turn first.
+    if _MODELING in sys.modules and not hasattr(sys.modules[_MODELING], "AutoModel"):
+        return
+    from .configuration_dpiqa import DPIQAStudentConfig
+
+    module.AutoConfig.register(DPIQAStudentConfig.model_type, DPIQAStudentConfig, exist_ok=True)
+
+
+def _register_model(module: ModuleType) -> None:
+    _register_config(sys.modules[_CONFIGURATION])
+    from .configuration_dpiqa import DPIQAStudentConfig
+    from .modeling_dpiqa_student import DPIQAStudent
+
+    module.AutoModel.register(DPIQAStudentConfig, DPIQAStudent)
+
+
+def _register_image_processor(module: ModuleType) -> None:
+    from .configuration_dpiqa import DPIQAStudentConfig
+    from .image_processing_dpiqa import DPIQAImageProcessor
+
+    module.AutoImageProcessor.register(DPIQAStudentConfig, image_processor_classes={"pil": DPIQAImageProcessor})
+
+
+_REGISTER = {
+    _CONFIGURATION: _register_config,
+    _MODELING: _register_model,
+    _IMAGE_PROCESSING: _register_image_processor,
+}
+
+
+def register_when_imported() -> None:
+    """Registers with the Auto classes that are imported already, and with the others once they are."""
+    for name, register in _REGISTER.items():
+        if name in sys.modules:
+            register(sys.modules[name])
+    sys.meta_path.insert(0, _AutoClassFinder())
+
+
+class _AutoClassFinder(MetaPathFinder):
+    """Finds the modules of the Auto classes as usual and adds the registration to their execution."""
+
+    def find_spec(
+        self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
+        if fullname not in _REGISTER:
+            return None
+        sys.meta_path.remove(self)
+        try:
+            spec = importlib.util.find_spec(fullname)
+        finally:
+            sys.meta_path.insert(0, self)
+        if spec is not None and spec.loader is not None:
+            spec.loader = _RegisteringLoader(spec.loader)
+        return spec
+
+
+class _RegisteringLoader(Loader):
+    def __init__(self, loader: Loader):
+        self._loader = loader
+
+    def create_module(self, spec: ModuleSpec) -> ModuleType | None:
+        return self._loader.create_module(spec)
+
+    def exec_module(self, module: ModuleType) -> None:
+        self._loader.exec_module(module)
+        _REGISTER[module.__name__](module)

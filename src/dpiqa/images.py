@@ -1,0 +1,306 @@
+"""Opening any image safely: the one door for files, bytes, arrays and tensors.
+
+Nothing else in the package opens an image file, so that the command line, the pipeline, the Space and the data sets
+agree on what a photo's pixels are: upright, sRGB, 8 bits a channel, over white.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.util
+import io
+import os
+import struct
+import threading
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple, TypeAlias
+
+import numpy as np
+from PIL import Image, ImageCms, ImageFile, ImageOps, UnidentifiedImageError
+
+if TYPE_CHECKING:
+    import torch
+
+# What every entry point takes as one image.
+ImageSource: TypeAlias = "str | os.PathLike[str] | bytes | BinaryIO | Image.Image | np.ndarray | torch.Tensor"
+
+DEFAULT_MAX_PIXELS = 200_000_000
+MIN_SIDE = 32
+# Photographs only: Pillow's other readers (EPS runs Ghostscript, for one) stay shut.
+_FORMATS = ("JPEG", "MPO", "PNG", "WEBP", "GIF", "BMP", "DIB", "TIFF", "PPM", "JPEG2000", "TGA", "AVIF", "HEIF", "JXL")
+
+
+class _Plugin(NamedTuple):
+    magic: tuple[bytes, ...]
+    install: str
+
+
+# Formats that take a plugin package, by their first bytes or, after four, their ISO media brand.
+_PLUGINS = {
+    "HEIC": _Plugin((b"ftypheic", b"ftypheix", b"ftyphevc", b"ftypmif1", b"ftypmsf1"), "dpiqa[heif]"),
+    "JPEG XL": _Plugin((b"\xff\x0a", b"\x00\x00\x00\x0cJXL "), "pillow-jxl-plugin"),
+    "AVIF": _Plugin((b"ftypavif", b"ftypavis"), "a Pillow of version 11.3 or newer"),
+}
+
+
+class ImageError(ValueError):
+    """A source that cannot be scored, with the reason in plain words.
+
+    Attributes:
+        source: Name of the file, or the kind of object.
+        reason: What was expected, what was found, what to do.
+    """
+
+    def __init__(self, source: str, reason: str):
+        super().__init__(f"{source}: {reason}")
+        self.source = source
+        self.reason = reason
+
+
+class CorruptImageError(ImageError):
+    """Not an image, an empty file, or one whose data are damaged or cut short."""
+
+
+class ImageTooLargeError(ImageError):
+    """More pixels than `max_pixels`; known from the header, before decoding."""
+
+
+class ImageTooSmallError(ImageError):
+    """A side shorter than 32 pixels."""
+
+
+class UnsupportedImageError(ImageError):
+    """A format that the installed Pillow cannot read; the reason names what to install."""
+
+
+class Photo(NamedTuple):
+    """An opened photo: RGB pixels, and the size of the original, upright (decoding may have scaled it down)."""
+
+    image: Image.Image
+    width: int
+    height: int
+
+
+def open_image(
+    source: ImageSource, *, max_pixels: int = DEFAULT_MAX_PIXELS, cover: tuple[int, int] | None = None
+) -> Image.Image:
+    """Opens an image as upright 8-bit sRGB.
+
+    Args:
+        source: Path, bytes of a file, open binary file, PIL image, `numpy` array ((H, W), (H, W, 1), (H, W, 3) or
+            (H, W, 4); uint8, uint16, or float in [0, 1]) or `torch` tensor (the same with channels first).
+        max_pixels: Refuse more pixels than this, from the header.
+        cover: (width, height) that the caller will shrink the image to. JPEGs are then decoded at the smallest DCT
+            scale that still covers it, which is several times faster for large photos.
+
+    Returns:
+        An image of mode RGB: EXIF orientation applied, colour profile converted to sRGB, deep greyscale scaled to 8
+        bits, transparency composited over white, the first frame of several.
+
+    Raises:
+        FileNotFoundError: When there is no such file.
+        CorruptImageError: When it is not an image, or a damaged one.
+        ImageTooLargeError: When it has more than `max_pixels` pixels.
+        ImageTooSmallError: When a side is under 32 pixels.
+        UnsupportedImageError: When a plugin for its format is missing.
+        ValueError: When an array or a tensor has another shape, type or range, or is not finite.
+    """
+    return open_photo(source, max_pixels=max_pixels, cover=cover).image
+
+
+def open_photo(
+    source: ImageSource, *, max_pixels: int = DEFAULT_MAX_PIXELS, cover: tuple[int, int] | None = None
+) -> Photo:
+    """Like [`open_image`], and tells the original size."""
+    name = describe(source)
+    if isinstance(source, str | os.PathLike):
+        with open(source, "rb") as file:
+            return _from_file(file, name, max_pixels, cover)
+    if isinstance(source, bytes | bytearray | memoryview):
+        return _from_file(io.BytesIO(source), name, max_pixels, cover)
+    if isinstance(source, Image.Image):
+        return _from_pil(source, name, max_pixels)
+    if hasattr(source, "read"):
+        return _from_file(source, name, max_pixels, cover)
+    return _from_pil(_array_to_pil(source), name, max_pixels)
+
+
+def describe(source: Any) -> str:
+    """Names a source in messages and tables: the path, or the kind of object."""
+    if isinstance(source, str | os.PathLike):
+        return os.fspath(source)
+    return str(getattr(source, "name", "") or f"<{type(source).__name__}>")
+
+
+def to_rgb(image: Image.Image) -> Image.Image:
+    """Converts a loaded PIL image of any mode to 8-bit sRGB, transparency over white."""
+    profile = image.info.get("icc_profile")
+    if image.mode in ("I", "F") or image.mode.startswith("I;16"):
+        return _scale_deep_grey(image).convert("RGB")
+    if image.has_transparency_data:
+        rgba = image.convert("RGBA")
+        image = Image.new("RGBA", image.size, "white")
+        image.alpha_composite(rgba)
+        image = image.convert("RGB")
+    elif image.mode in ("1", "P", "HSV", "YCbCr"):
+        image = image.convert("RGB")
+    if profile:
+        with contextlib.suppress(ImageCms.PyCMSError, OSError, ValueError, TypeError):
+            return _profile_to_srgb(image, profile)
+    return image.convert("RGB")
+
+
+def _from_file(file: BinaryIO, name: str, max_pixels: int, cover: tuple[int, int] | None) -> Photo:
+    head = file.read(32)
+    file.seek(0)
+    if not head:
+        raise CorruptImageError(name, "the file is empty.")
+    _load_plugin(head)
+    try:
+        with _own_pixel_limit():
+            image = Image.open(file, formats=_readable_formats())
+    except UnidentifiedImageError:
+        raise _unidentified(name, head) from None
+    except _DECODING_ERRORS as error:
+        raise CorruptImageError(name, f"the header is damaged ({error}).") from error
+    with image:
+        if cover is None or image.format != "JPEG":
+            return _from_pil(image, name, max_pixels)
+        _check_size(image.size, name, max_pixels)
+        turned = _orientation(image) in _TURNED
+        size = image.size[::-1] if turned else image.size
+        image.draft(None, cover[::-1] if turned else cover)
+        return Photo(_from_pil(image, name, max_pixels).image, *size)
+
+
+def _from_pil(image: Image.Image, name: str, max_pixels: int) -> Photo:
+    _check_size(image.size, name, max_pixels)
+    if ImageFile.LOAD_TRUNCATED_IMAGES:
+        raise RuntimeError("PIL.ImageFile.LOAD_TRUNCATED_IMAGES is on, half-decoded photos would get scores: set it off.")
+    try:
+        image.load()
+        transpose = _TRANSPOSE.get(_orientation(image))
+        image = to_rgb(image if transpose is None else image.transpose(transpose))
+    except _DECODING_ERRORS as error:
+        raise CorruptImageError(name, f"the image data are damaged or cut short ({error}).") from error
+    return Photo(image, *image.size)
+
+
+# What Pillow's decoders raise on damaged data.
+_DECODING_ERRORS = (OSError, ValueError, TypeError, SyntaxError, EOFError, ArithmeticError, LookupError, struct.error)
+
+# EXIF orientation (tag 0x0112) to what turns the pixels upright; the last four swap width and height.
+_TRANSPOSE = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+_TURNED = (5, 6, 7, 8)
+
+
+def _orientation(image: Image.Image) -> int:
+    try:
+        return image.getexif().get(0x0112, 1)
+    except Exception:  # Pillow's EXIF parser raises nearly anything on broken EXIF, which must not cost the photo.
+        return 1
+
+
+def _check_size(size: tuple[int, int], name: str, max_pixels: int) -> None:
+    width, height = size
+    if width * height > max_pixels:
+        raise ImageTooLargeError(name, f"{width}x{height} is more than the {max_pixels:,} pixels allowed (max_pixels).")
+    if min(size) < MIN_SIDE:
+        raise ImageTooSmallError(name, f"{width}x{height} pixels; both sides must have at least {MIN_SIDE}.")
+
+
+_open_lock = threading.Lock()
+
+
+@contextlib.contextmanager
+def _own_pixel_limit() -> Iterator[None]:
+    """Lets our `max_pixels` decide while a header is read, and Pillow's own limit everywhere else."""
+    with _open_lock:
+        limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
+        try:
+            yield
+        finally:
+            Image.MAX_IMAGE_PIXELS = limit
+
+
+def _readable_formats() -> tuple[str, ...]:
+    Image.init()
+    return tuple(name for name in _FORMATS if name in Image.OPEN)
+
+
+def _load_plugin(head: bytes) -> None:
+    kind = _plugin_kind(head)
+    if kind == "HEIC" and importlib.util.find_spec("pillow_heif"):
+        importlib.import_module("pillow_heif").register_heif_opener()
+    elif kind == "JPEG XL" and importlib.util.find_spec("pillow_jxl"):
+        importlib.import_module("pillow_jxl")
+
+
+def _plugin_kind(head: bytes) -> str | None:
+    for kind, plugin in _PLUGINS.items():
+        if head.startswith(plugin.magic) or head[4:].startswith(plugin.magic):
+            return kind
+    return None
+
+
+def _unidentified(name: str, head: bytes) -> ImageError:
+    kind = _plugin_kind(head)
+    if kind is not None:
+        return UnsupportedImageError(name, f"this Pillow cannot read {kind} images: install {_PLUGINS[kind].install}.")
+    return CorruptImageError(name, "not an image, or none of the formats that are read (JPEG, PNG, WebP, TIFF, ...).")
+
+
+def _scale_deep_grey(image: Image.Image) -> Image.Image:
+    """Scales 16-bit and 32-bit integer or float greyscale to 8 bits by the full scale that its values call for."""
+    values = np.asarray(image, dtype=np.float64)
+    if not np.isfinite(values).all() or values.min() < 0:
+        raise ValueError("greyscale values must be finite and not negative")
+    scales = (1.0, 255.0, 65535.0, 2.0**32 - 1) if image.mode == "F" else (65535.0, 2.0**31 - 1)
+    full_scale = next((scale for scale in scales if values.max() <= scale), values.max())
+    return Image.fromarray(np.round(values * (255 / full_scale)).astype(np.uint8))
+
+
+def _profile_to_srgb(image: Image.Image, profile: bytes) -> Image.Image:
+    source = ImageCms.getOpenProfile(io.BytesIO(profile))
+    if image.mode == "RGB" and "sRGB" in ImageCms.getProfileDescription(source):
+        return image
+    converted = ImageCms.profileToProfile(image, source, ImageCms.createProfile("sRGB"), outputMode="RGB")
+    return image if converted is None else converted
+
+
+def _array_to_pil(source: Any) -> Image.Image:
+    """Checks a NumPy array (channels last) or a torch tensor (channels first) and makes an 8-bit PIL image of it."""
+    is_tensor = hasattr(source, "detach")
+    if not is_tensor and not isinstance(source, np.ndarray):
+        raise TypeError(f"Expected a path, bytes, file, PIL image, NumPy array or tensor, got {type(source).__name__}.")
+    shape = tuple(source.shape)
+    layout = "(channels, height, width)" if is_tensor else "(height, width, channels)"
+    if not (len(shape) == 2 or (len(shape) == 3 and shape[0 if is_tensor else 2] in (1, 3, 4))):
+        raise ValueError(f"Expected one image of shape (height, width) or {layout} with 1, 3 or 4 channels, got {shape}.")
+    if is_tensor:
+        source = source.detach().cpu()
+        array = (source.float() if source.is_floating_point() else source).numpy()
+        array = np.moveaxis(array, 0, -1) if array.ndim == 3 else array
+    else:
+        array = source
+    if array.ndim == 3 and array.shape[2] == 1:
+        array = array[:, :, 0]
+    if array.dtype == np.uint16:
+        array = np.round(array / 257).astype(np.uint8)
+    elif np.issubdtype(array.dtype, np.floating):
+        if not np.isfinite(array).all():
+            raise ValueError(f"Expected finite values, found {np.count_nonzero(~np.isfinite(array))} NaN or infinite.")
+        if array.min() < -1e-3 or array.max() > 1 + 1e-3:
+            raise ValueError(f"Expected float values in [0, 1], found [{array.min():.4g}, {array.max():.4g}].")
+        array = np.round(array.clip(0, 1) * 255).astype(np.uint8)
+    elif array.dtype != np.uint8:
+        raise ValueError(f"Expected uint8, uint16 or float values, found {array.dtype}.")
+    return Image.fromarray(np.ascontiguousarray(array))
