@@ -1,7 +1,6 @@
 """Configurations of the dpiqa models."""
 
-from __future__ import annotations
-
+# No postponed annotations here: @strict would not see the types that it checks.
 from typing import Any, Literal
 
 from huggingface_hub.dataclasses import strict
@@ -75,7 +74,8 @@ class DPIQAStudentConfig(PreTrainedConfig):
             Nominal coverage of that interval.
 
     Raises:
-        ValueError: When a value is outside what is said above, or the spatial head cannot have `feature_size`.
+        huggingface_hub.errors.StrictDataclassError: When a type or value is not as said above, or the spatial head
+            cannot have this `image_size` and `feature_size`.
     """
 
     model_type = "dpiqa-student"
@@ -84,18 +84,18 @@ class DPIQAStudentConfig(PreTrainedConfig):
     efficientnet_config: EfficientNetConfig | dict[str, Any] | None = None
     squeeze_excite: bool = True
     padding: Literal["symmetric", "same"] = "symmetric"
-    batch_norm_momentum: float = 0.01
+    batch_norm_momentum: float | int = 0.01
     freeze_batch_norm: bool = False
     head: Literal["spatial", "pooled"] = "spatial"
     hidden_size: int = 512
-    dropout: float = 0.0
+    dropout: float | int = 0.0
     image_size: int = 512
     feature_channels: int = 8
     feature_size: int = 64
-    score_range: tuple[float, float] | list[float] = (0.0, 1.0)
+    score_range: tuple[float | int, float | int] | list[float | int] = (0.0, 1.0)
     score_quantiles: list[float] | None = None
-    interval_half_width: float | None = None
-    interval_coverage: float = 0.9
+    interval_half_width: float | int | None = None
+    interval_coverage: float | int = 0.9
 
     def __post_init__(self, **kwargs: Any) -> None:
         if self.efficientnet_config is None:
@@ -103,6 +103,9 @@ class DPIQAStudentConfig(PreTrainedConfig):
         elif isinstance(self.efficientnet_config, dict):
             self.efficientnet_config = EfficientNetConfig(**self.efficientnet_config)
         super().__post_init__(**kwargs)
+
+    def validate_values(self) -> None:
+        """Checks what the types do not say; called by `@strict`."""
         if not 0 <= self.dropout < 1:
             raise ValueError(f"dropout must be in [0, 1), got {self.dropout}.")
         if len(self.score_range) != 2 or not self.score_range[0] < self.score_range[1]:
@@ -119,7 +122,7 @@ class DPIQAStudentConfig(PreTrainedConfig):
             )
 
     @classmethod
-    def from_backbone(cls, name: str, **kwargs: Any) -> DPIQAStudentConfig:
+    def from_backbone(cls, name: str, **kwargs: Any) -> "DPIQAStudentConfig":
         """Makes the configuration of a student on a named backbone.
 
         Args:

@@ -43,5 +43,7 @@ def convert_student_state_dict(published: Mapping[str, torch.Tensor], model: DPI
         if key.rsplit(".", 1)[-1] != our_key.rsplit(".", 1)[-1] or shape != our_shape:
             problems.append(f"{key} {shape} does not fit {our_key} {our_shape}")
     if problems:
-        raise ValueError("Not a published student checkpoint for this configuration:\n  " + "\n  ".join(sorted(problems)))
+        raise ValueError(
+            "Not a published student checkpoint for this configuration:\n  " + "\n  ".join(sorted(problems))
+        )
     return {our_key: published[key] for key, our_key in pairs}

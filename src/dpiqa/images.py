@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple, TypeAlias
 
 import numpy as np
-from PIL import Image, ImageCms, ImageFile, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageCms, ImageFile, UnidentifiedImageError
 
 if TYPE_CHECKING:
     import torch
@@ -176,7 +176,9 @@ def _from_file(file: BinaryIO, name: str, max_pixels: int, cover: tuple[int, int
 def _from_pil(image: Image.Image, name: str, max_pixels: int) -> Photo:
     _check_size(image.size, name, max_pixels)
     if ImageFile.LOAD_TRUNCATED_IMAGES:
-        raise RuntimeError("PIL.ImageFile.LOAD_TRUNCATED_IMAGES is on, half-decoded photos would get scores: set it off.")
+        raise RuntimeError(
+            "PIL.ImageFile.LOAD_TRUNCATED_IMAGES is on, half-decoded photos would get scores: set it off."
+        )
     try:
         image.load()
         transpose = _TRANSPOSE.get(_orientation(image))
@@ -212,7 +214,9 @@ def _orientation(image: Image.Image) -> int:
 def _check_size(size: tuple[int, int], name: str, max_pixels: int) -> None:
     width, height = size
     if width * height > max_pixels:
-        raise ImageTooLargeError(name, f"{width}x{height} is more than the {max_pixels:,} pixels allowed (max_pixels).")
+        raise ImageTooLargeError(
+            name, f"{width}x{height} is more than the {max_pixels:,} pixels allowed (max_pixels)."
+        )
     if min(size) < MIN_SIDE:
         raise ImageTooSmallError(name, f"{width}x{height} pixels; both sides must have at least {MIN_SIDE}.")
 
@@ -280,11 +284,15 @@ def _array_to_pil(source: Any) -> Image.Image:
     """Checks a NumPy array (channels last) or a torch tensor (channels first) and makes an 8-bit PIL image of it."""
     is_tensor = hasattr(source, "detach")
     if not is_tensor and not isinstance(source, np.ndarray):
-        raise TypeError(f"Expected a path, bytes, file, PIL image, NumPy array or tensor, got {type(source).__name__}.")
+        raise TypeError(
+            f"Expected a path, bytes, file, PIL image, NumPy array or tensor, got {type(source).__name__}."
+        )
     shape = tuple(source.shape)
     layout = "(channels, height, width)" if is_tensor else "(height, width, channels)"
     if not (len(shape) == 2 or (len(shape) == 3 and shape[0 if is_tensor else 2] in (1, 3, 4))):
-        raise ValueError(f"Expected one image of shape (height, width) or {layout} with 1, 3 or 4 channels, got {shape}.")
+        raise ValueError(
+            f"Expected one image of shape (height, width) or {layout} with 1, 3 or 4 channels, got {shape}."
+        )
     if is_tensor:
         source = source.detach().cpu()
         array = (source.float() if source.is_floating_point() else source).numpy()

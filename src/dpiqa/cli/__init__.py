@@ -1,0 +1,17 @@
+"""The `dpiqa` command. Each subcommand is one thin file; what it does is in the library."""
+
+import typer
+
+from .env import env
+from .score import score
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="Blind image quality assessment: how good does a photo look?",
+)
+app.command()(score)
+app.command()(env)
+
+__all__ = ["app"]

@@ -1,0 +1,28 @@
+"""`dpiqa env`."""
+
+import platform
+from importlib.metadata import PackageNotFoundError, version
+
+_PACKAGES = (
+    "dpiqa torch transformers diffusers huggingface_hub safetensors accelerate datasets pillow numpy scipy gradio"
+).split()
+
+
+def env() -> None:
+    """Print versions and devices, for bug reports."""
+    import torch
+
+    from ..scoring import pick_device
+
+    print(f"platform: {platform.platform()}")
+    print(f"python: {platform.python_version()}")
+    for package in _PACKAGES:
+        print(f"{package}: {_installed(package)}")
+    print(f"device: {pick_device()} ({torch.get_num_threads()} CPU threads)")
+
+
+def _installed(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return "not installed"

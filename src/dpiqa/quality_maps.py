@@ -1,0 +1,50 @@
+"""Pictures of quality maps."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from PIL import Image, ImageOps
+
+# Bad, middling, good: told apart with every kind of colour vision, and in grey.
+_BAD, _MIDDLING, _GOOD = "#8e0152", "#f7f7f7", "#276419"
+
+
+def colour_range(score_quantiles: Sequence[float] | None) -> tuple[float, float]:
+    """Scores that the ends of the colour scale stand for: those of the worst and best training photos, or 0 and 1."""
+    return (0.0, 1.0) if score_quantiles is None else (score_quantiles[0], score_quantiles[-1])
+
+
+def colour_map(quality_map: np.ndarray, size: tuple[int, int], limits: tuple[float, float]) -> Image.Image:
+    """Draws a quality map: purple where the photo is bad, white in the middle, green where it is good.
+
+    Args:
+        quality_map: (rows, columns) local qualities in units of the score.
+        size: (width, height) of the picture in pixels.
+        limits: Scores at the two ends of the colour scale; the same for every photo, so that pictures compare.
+
+    Returns:
+        An RGB image.
+    """
+    low, high = limits
+    levels = np.clip((quality_map - low) / (high - low), 0, 1) * 255
+    grey = Image.fromarray(levels.astype(np.float32)).resize(size, Image.Resampling.BICUBIC)
+    return ImageOps.colorize(grey.convert("L"), _BAD, _GOOD, _MIDDLING)
+
+
+def overlay(
+    photo: Image.Image, quality_map: np.ndarray, limits: tuple[float, float], opacity: float = 0.55
+) -> Image.Image:
+    """Lays a quality map over its photo, in grey so that the colours are the map's.
+
+    Args:
+        photo: RGB photo of any size.
+        quality_map: See [`colour_map`].
+        limits: See [`colour_map`].
+        opacity: Share of the map in [0, 1].
+
+    Returns:
+        An RGB image of the photo's size.
+    """
+    return Image.blend(photo.convert("L").convert("RGB"), colour_map(quality_map, photo.size, limits), opacity)

@@ -1,0 +1,226 @@
+"""Photos in, scores out: the [`Scorer`] behind every entry point."""
+
+from __future__ import annotations
+
+import os
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from itertools import islice
+from typing import Any, overload
+
+import numpy as np
+import torch
+
+from . import bundled_checkpoint
+from .image_processing_dpiqa import DPIQAImageProcessor
+from .images import DEFAULT_MAX_PIXELS, ImageSource, describe, open_photo
+from .modeling_dpiqa_student import DPIQAStudent
+
+DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+
+
+@dataclass(frozen=True)
+class Score:
+    """The quality of one photo.
+
+    Attributes:
+        score: Quality in units of MOS normalised to [0, 1], higher is better; NaN when there is an error.
+        percentile: Share in percent of the checkpoint's training photos with a lower score, or None when the
+            checkpoint is not calibrated.
+        interval: (low, high) that covers the MOS of 90 % of photos like the checkpoint's validation photos, or None
+            when the checkpoint is not calibrated.
+        quality_map: (height / 32, width / 32) float32 local qualities of the model's input, in units of the score,
+            when asked for and the model has one.
+        error: Why the photo has no score.
+        width: Width of the original in pixels, upright; None when it could not be opened.
+        height: Height likewise.
+    """
+
+    score: float
+    percentile: float | None = None
+    interval: tuple[float, float] | None = None
+    quality_map: np.ndarray | None = None
+    error: str | None = None
+    width: int | None = None
+    height: int | None = None
+
+
+class Scorer:
+    """Scores photos with a student, overlapping decoding and inference.
+
+    Args:
+        model: The student; it is put into eval mode.
+        processor: The checkpoint's image processor.
+        device: Where the model runs; "auto" takes cuda, then mps, then cpu.
+        dtype: "float32" (default, the reference), "bfloat16" or "float16".
+        batch_size: Photos per forward pass; does not change the scores.
+        workers: Threads that decode; None takes one per core.
+        max_pixels: Photos with more pixels are refused from the header.
+
+    Example:
+        >>> scorer = Scorer.from_pretrained()
+        >>> scorer("photo.jpg").score
+        0.71
+    """
+
+    def __init__(
+        self,
+        model: DPIQAStudent,
+        processor: DPIQAImageProcessor,
+        *,
+        device: str | torch.device = "auto",
+        dtype: str = "float32",
+        batch_size: int = 16,
+        workers: int | None = None,
+        max_pixels: int = DEFAULT_MAX_PIXELS,
+    ):
+        if dtype not in DTYPES:
+            raise ValueError(f"Unknown dtype {dtype!r}: expected one of {', '.join(DTYPES)}.")
+        if batch_size < 1:
+            raise ValueError(f"batch_size must be at least 1, got {batch_size}.")
+        self.device = pick_device() if device == "auto" else torch.device(device)
+        self.dtype = DTYPES[dtype]
+        self.model = model.to(device=self.device, dtype=self.dtype, memory_format=torch.channels_last).eval()
+        self.processor = processor
+        self.batch_size = batch_size
+        self.workers = workers or os.cpu_count() or 1
+        self.max_pixels = max_pixels
+
+    @classmethod
+    def from_pretrained(
+        cls,
+        model: str | os.PathLike[str] | None = None,
+        *,
+        revision: str = "main",
+        cache_dir: str | os.PathLike[str] | None = None,
+        local_files_only: bool = False,
+        **kwargs: Any,
+    ) -> Scorer:
+        """Loads a checkpoint.
+
+        Args:
+            model: Folder or Hub id of a student; None takes the one inside the package.
+            revision: Branch, tag or commit on the Hub.
+            cache_dir: Where Hub files are kept.
+            local_files_only: Whether to look in the cache only.
+            **kwargs: Arguments of the `Scorer`.
+
+        Raises:
+            OSError: When there is no such checkpoint.
+        """
+        source = bundled_checkpoint() if model is None else model
+        hub = {"revision": revision, "cache_dir": cache_dir, "local_files_only": local_files_only}
+        student = DPIQAStudent.from_pretrained(source, dtype=torch.float32, **hub)
+        return cls(student, DPIQAImageProcessor.from_pretrained(source, **hub), **kwargs)
+
+    @overload
+    def __call__(self, images: ImageSource, *, return_map: bool = ...) -> Score: ...
+
+    @overload
+    def __call__(self, images: Sequence[ImageSource], *, return_map: bool = ...) -> list[Score]: ...
+
+    def __call__(self, images: Any, *, return_map: bool = False) -> Score | list[Score]:
+        """Scores one image or a list of any mix of what [`dpiqa.open_image`] takes.
+
+        Args:
+            images: Path, bytes, file, PIL image, NumPy array or tensor; or a list or tuple of them.
+            return_map: Whether to fill in `quality_map`.
+
+        Returns:
+            A [`Score`], or a list of them in the order of the images. In a list, an image that cannot be scored has
+            a `Score` with `error` set, and the others are scored all the same.
+
+        Raises:
+            ImageError: When the only image cannot be scored (also OSError, ValueError: see `open_image`).
+        """
+        if isinstance(images, list | tuple):
+            return list(self.stream(images, return_map=return_map))
+        return self._score_batch([self._prepare(images)], return_map)[0]
+
+    def stream(self, images: Iterable[ImageSource], *, return_map: bool = False) -> Iterator[Score]:
+        """Scores any number of images in order, in constant memory.
+
+        Args:
+            images: Anything iterable; read ahead by two batches only.
+            return_map: Whether to fill in `quality_map`.
+
+        Yields:
+            One [`Score`] per image, with `error` set where it cannot be scored.
+        """
+        source = iter(images)
+        pending: deque[Future[_Prepared | Score]] = deque()
+        with ThreadPoolExecutor(self.workers, thread_name_prefix="dpiqa-decode") as pool:
+            try:
+                while True:
+                    for image in islice(source, 3 * self.batch_size - len(pending)):
+                        pending.append(pool.submit(self._prepare_or_error, image))
+                    if not pending:
+                        return
+                    batch = [pending.popleft().result() for _ in range(min(self.batch_size, len(pending)))]
+                    scores = iter(
+                        self._score_batch([item for item in batch if isinstance(item, _Prepared)], return_map)
+                    )
+                    for item in batch:
+                        yield item if isinstance(item, Score) else next(scores)
+            finally:
+                pool.shutdown(wait=True, cancel_futures=True)
+
+    def _prepare(self, image: ImageSource) -> _Prepared:
+        size = (self.processor.size.width, self.processor.size.height)
+        photo = open_photo(image, max_pixels=self.max_pixels, cover=size)
+        pixels = self.processor(photo.image, return_tensors="pt")["pixel_values"][0]
+        return _Prepared(pixels, photo.width, photo.height)
+
+    def _prepare_or_error(self, image: ImageSource) -> _Prepared | Score:
+        try:
+            return self._prepare(image)
+        except (ValueError, TypeError, OSError, MemoryError) as error:
+            return Score(float("nan"), error=_reason(error, describe(image)))
+
+    @torch.inference_mode()
+    def _score_batch(self, batch: list[_Prepared], return_map: bool) -> list[Score]:
+        if not batch:
+            return []
+        pixels = torch.stack([item.pixels for item in batch])
+        output = self.model(pixels.to(self.device, self.dtype, memory_format=torch.channels_last))
+        values = output.score.double().cpu().numpy()
+        maps: Sequence[np.ndarray | None] = [None] * len(batch)
+        if return_map and output.quality_map is not None:
+            maps = list(output.quality_map.float().cpu().numpy())
+        return [
+            replace(self.calibrated(float(value)), quality_map=quality_map, width=item.width, height=item.height)
+            for value, quality_map, item in zip(values, maps, batch, strict=True)
+        ]
+
+    def calibrated(self, score: float) -> Score:
+        """Adds the percentile and the interval from the checkpoint's calibration to a bare score."""
+        quantiles, half_width = self.model.config.score_quantiles, self.model.config.interval_half_width
+        return Score(
+            score,
+            None if quantiles is None else float(np.interp(score, quantiles, np.linspace(0, 100, len(quantiles)))),
+            None if half_width is None else (score - half_width, score + half_width),
+        )
+
+
+@dataclass(frozen=True)
+class _Prepared:
+    pixels: torch.Tensor
+    width: int
+    height: int
+
+
+def pick_device() -> torch.device:
+    """The best device at hand: cuda, then mps, then cpu."""
+    if torch.cuda.is_available():
+        return torch.device("cuda")
+    return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+
+
+def _reason(error: Exception, name: str) -> str:
+    if isinstance(error, FileNotFoundError):
+        return "no such file"
+    if isinstance(error, MemoryError):
+        return "not enough memory to decode it"
+    return (str(error) or type(error).__name__).removeprefix(f"{name}: ")

@@ -1,0 +1,90 @@
+import copy
+import io
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from sklearn.datasets import load_sample_images
+
+from dpiqa import DPIQAImageProcessor, DPIQAStudent, DPIQAStudentConfig, Scorer
+
+# Offsets and sizes of EfficientNet stay, widths and depths shrink: 60 thousand parameters.
+TINY_EFFICIENTNET = {"width_coefficient": 0.25, "depth_coefficient": 0.25, "hidden_dim": 320, "hidden_act": "relu6"}
+
+
+def tiny_config(**kwargs):
+    defaults = {
+        "efficientnet_config": TINY_EFFICIENTNET,
+        "squeeze_excite": False,
+        "padding": "same",
+        "head": "pooled",
+        "hidden_size": 16,
+        "image_size": 64,
+    }
+    return DPIQAStudentConfig(**(defaults | kwargs))
+
+
+@pytest.fixture(scope="session")
+def _tiny_student():
+    torch.manual_seed(0)
+    return DPIQAStudent(tiny_config()).eval()
+
+
+@pytest.fixture
+def tiny_student(_tiny_student):
+    return copy.deepcopy(_tiny_student)
+
+
+@pytest.fixture
+def tiny_processor():
+    return DPIQAImageProcessor(size={"height": 64, "width": 64})
+
+
+@pytest.fixture
+def tiny_scorer(tiny_student, tiny_processor):
+    return Scorer(tiny_student, tiny_processor, batch_size=4, workers=2)
+
+
+@pytest.fixture
+def tiny_checkpoint(tmp_path, tiny_student, tiny_processor):
+    folder = tmp_path / "tiny-checkpoint"
+    tiny_student.save_pretrained(folder)
+    tiny_processor.save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def photos():
+    """Two real photographs, 640x427 RGB."""
+    return [Image.fromarray(image) for image in load_sample_images().images]
+
+
+@pytest.fixture
+def photo(photos):
+    return photos[0].copy()
+
+
+@pytest.fixture
+def save(tmp_path):
+    """Saves a PIL image under a name in a fresh folder and returns its path."""
+
+    def save(image: Image.Image, name: str, **options) -> Path:
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        image.save(path, **options)
+        return path
+
+    return save
+
+
+def encoded(image: Image.Image, format: str = "JPEG", **options) -> bytes:
+    buffer = io.BytesIO()
+    image.save(buffer, format, **options)
+    return buffer.getvalue()
+
+
+def mean_difference(a: Image.Image, b: Image.Image) -> float:
+    """Mean absolute difference of two images in grey levels."""
+    return float(np.abs(np.asarray(a, dtype=float) - np.asarray(b, dtype=float)).mean())

@@ -1,0 +1,77 @@
+import subprocess
+import sys
+import textwrap
+
+
+def run_python(code: str) -> str:
+    """Runs code in a fresh interpreter and returns what it printed."""
+    result = subprocess.run([sys.executable, "-c", textwrap.dedent(code)], capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stderr
+    return result.stdout.strip()
+
+
+def test_importing_the_package_loads_no_heavy_module():
+    loaded = run_python(
+        """
+        import sys, dpiqa
+        dpiqa.__version__, dpiqa.bundled_checkpoint(), dir(dpiqa)
+        print([name for name in ("torch", "transformers", "numpy", "PIL") if name in sys.modules])
+        """
+    )
+    assert loaded == "[]"
+
+
+def test_opening_an_image_needs_no_torch():
+    assert run_python("import sys, dpiqa; dpiqa.open_image; print('torch' in sys.modules)") == "False"
+
+
+def test_scoring_loads_neither_diffusers_nor_datasets_nor_gradio_nor_ray():
+    loaded = run_python(
+        """
+        import sys, dpiqa, numpy
+        dpiqa.Scorer.from_pretrained()(numpy.zeros((64, 64, 3), "uint8"))
+        print([name for name in ("diffusers", "datasets", "gradio", "ray", "pandas") if name in sys.modules])
+        """
+    )
+    assert loaded == "[]"
+
+
+def test_auto_classes_know_the_student_when_dpiqa_is_imported_first():
+    names = run_python(
+        """
+        import dpiqa
+        from transformers import AutoConfig, AutoImageProcessor, AutoModel
+        folder = dpiqa.bundled_checkpoint()
+        for auto in (AutoConfig, AutoImageProcessor, AutoModel):
+            print(type(auto.from_pretrained(folder)).__name__)
+        """
+    )
+    assert names.split() == ["DPIQAStudentConfig", "DPIQAImageProcessor", "DPIQAStudent"]
+
+
+def test_auto_classes_know_the_student_when_transformers_is_imported_first():
+    names = run_python(
+        """
+        from transformers import AutoConfig, AutoImageProcessor, AutoModel
+        import dpiqa
+        folder = dpiqa.bundled_checkpoint()
+        for auto in (AutoConfig, AutoImageProcessor, AutoModel):
+            print(type(auto.from_pretrained(folder)).__name__)
+        """
+    )
+    assert names.split() == ["DPIQAStudentConfig", "DPIQAImageProcessor", "DPIQAStudent"]
+
+
+def test_auto_config_alone_knows_the_student():
+    name = run_python(
+        """
+        import dpiqa
+        from transformers import AutoConfig
+        print(type(AutoConfig.from_pretrained(dpiqa.bundled_checkpoint())).__name__)
+        """
+    )
+    assert name == "DPIQAStudentConfig"
+
+
+def test_an_unknown_name_is_an_attribute_error():
+    assert run_python("import dpiqa; print(hasattr(dpiqa, 'DPIQASchoolteacher'))") == "False"
