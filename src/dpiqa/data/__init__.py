@@ -1,0 +1,1 @@
+"""Image quality data sets as their authors release them."""

@@ -1,0 +1,67 @@
+"""The example scripts run, on data small enough for every CI run."""
+
+import csv
+import importlib.util
+import json
+import sys
+from pathlib import Path
+
+import pytest
+from safetensors import safe_open
+
+from biq2021 import make_release
+from dpiqa import Scorer, open_image
+
+EXAMPLES = Path(__file__).parents[1] / "examples"
+
+
+def load_example(name):
+    spec = importlib.util.spec_from_file_location(name, EXAMPLES / f"{name}.py")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_demo_scores_originals_above_their_twins(tmp_path, monkeypatch, capsys):
+    demo = load_example("demo")
+    monkeypatch.setattr(sys, "argv", ["demo.py", "--output", str(tmp_path)])
+    assert demo.main() == 0
+    rows = list(csv.DictReader((tmp_path / "scores.csv").read_text().splitlines()))
+    assert len(rows) == len(demo.originals()) * len(demo.VARIANTS)
+    assert not any(row["error"] for row in rows)
+    sheet = open_image(tmp_path / "contact_sheet.png")
+    assert sheet.width > 1000
+    assert "24 of 24 twins score below their original" in capsys.readouterr().out
+
+
+@pytest.mark.slow
+def test_training_and_evaluation_of_the_bundled_student(tmp_path, photos, capsys):
+    release = make_release(tmp_path / "BIQ2021", photos, train=40, test=12)
+    train = load_example("train_bundled_student")
+    arguments = ["--data", str(release), "--output", str(tmp_path / "run"), "--batch-size", "8"]
+    train.main(train.make_parser().parse_args([*arguments, "--leave-out", "ss02", "--validation", "0.3"]))
+
+    checkpoint = tmp_path / "run" / "checkpoint"
+    result = json.loads((tmp_path / "run" / "result.json").read_text())
+    assert result["photos"]["train"] + result["photos"]["validation"] == 27
+    assert -1 <= result["left_out_srcc"] <= 1
+    assert result["log"]
+    with safe_open(checkpoint / "model.safetensors", "pt") as file:
+        assert file.get_slice("head.quality.weight").get_dtype() == "F16"
+    score = Scorer.from_pretrained(checkpoint)(photos[0])
+    assert 0 <= score.percentile <= 100
+    assert score.interval[0] < score.score < score.interval[1]
+
+    evaluate = load_example("evaluate_biq2021")
+    output = tmp_path / "figures.json"
+    evaluate.main(
+        evaluate.make_parser().parse_args(
+            ["--data", str(release), "--model", str(checkpoint), "--output", str(output)]
+        )
+    )
+    figures = json.loads(output.read_text())
+    assert figures["figures"]["official test split"]["photos"] == 12
+    assert figures["figures"]["ss02"]["photos"] == 4
+    assert len(figures["residuals"]) == 12
+    assert "official test split" in capsys.readouterr().out
