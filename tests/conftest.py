@@ -56,14 +56,19 @@ def tiny_checkpoint(tmp_path, tiny_student, tiny_processor):
 
 
 @pytest.fixture(scope="session")
-def photos():
+def _sample_images():
+    return load_sample_images().images
+
+
+@pytest.fixture
+def photos(_sample_images):
     """Two real photographs, 640x427 RGB."""
-    return [Image.fromarray(image) for image in load_sample_images().images]
+    return [Image.fromarray(image) for image in _sample_images]
 
 
 @pytest.fixture
 def photo(photos):
-    return photos[0].copy()
+    return photos[0]
 
 
 @pytest.fixture

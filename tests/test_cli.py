@@ -89,7 +89,7 @@ class TestScore:
         (tmp_path / "here").mkdir()
         monkeypatch.chdir(tmp_path / "here")
         assert run("../photos/china.jpg", "--maps", "maps").exit_code == 0
-        assert (tmp_path / "here/maps/photos/china.jpg.png").exists()
+        assert (tmp_path / "here/maps" / (folder / "china.jpg.png").relative_to("/")).exists()
 
 
 class TestBadInput:

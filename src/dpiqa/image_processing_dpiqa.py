@@ -38,7 +38,7 @@ class DPIQAImageProcessor(PilBackend):
         if isinstance(image_url_or_urls, list | tuple):
             return [self.fetch_images(image) for image in image_url_or_urls]
         if isinstance(image_url_or_urls, str):
-            return open_image(image_url_or_urls, cover=(self.size.width, self.size.height))
+            return open_image(image_url_or_urls, cover=(self.size["width"], self.size["height"]))
         return image_url_or_urls
 
     def process_image(self, image: ImageSource, **kwargs: Any) -> np.ndarray:

@@ -120,9 +120,9 @@ def open_photo(
         return _from_file(io.BytesIO(source), name, max_pixels, cover)
     if isinstance(source, Image.Image):
         return _from_pil(source, name, max_pixels)
-    if hasattr(source, "read"):
-        return _from_file(source, name, max_pixels, cover)
-    return _from_pil(_array_to_pil(source), name, max_pixels)
+    if isinstance(source, np.ndarray) or not hasattr(source, "read"):
+        return _from_pil(_array_to_pil(source), name, max_pixels)
+    return _from_file(source, name, max_pixels, cover)
 
 
 def describe(source: Any) -> str:

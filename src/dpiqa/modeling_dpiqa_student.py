@@ -5,6 +5,8 @@ DP-IQA (arXiv 2405.19996), section 3.4, and the two heads of [`DPIQAStudentConfi
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import nn
 from torch.nn import functional as F
@@ -23,7 +25,8 @@ class DPIQAStudentBackbone(nn.Module):
 
     def __init__(self, config: DPIQAStudentConfig):
         super().__init__()
-        efficientnet = config.efficientnet_config
+        efficientnet: Any = config.efficientnet_config  # a configuration by now, whatever it was given as
+        self.num_features: int = efficientnet.hidden_dim
         self.embeddings = EfficientNetEmbeddings(efficientnet)
         self.encoder = EfficientNetEncoder(efficientnet)
         self.gradient_checkpointing = False
@@ -37,9 +40,9 @@ class DPIQAStudentBackbone(nn.Module):
             if not config.squeeze_excite:
                 block.squeeze_excite = nn.Identity()
         # EfficientNet-Lite2 is 1.1 times as wide everywhere but here, where the class would scale as well.
-        if self.encoder.top_conv.out_channels != efficientnet.hidden_dim:
+        if self.encoder.top_conv.out_channels != self.num_features:
             self.encoder.top_conv = nn.Conv2d(
-                self.encoder.top_conv.in_channels, efficientnet.hidden_dim, kernel_size=1, bias=False
+                self.encoder.top_conv.in_channels, self.num_features, kernel_size=1, bias=False
             )
         for module in self.modules():
             if isinstance(module, nn.BatchNorm2d):
@@ -65,12 +68,12 @@ class DPIQAStudentBackbone(nn.Module):
 class SpatialHead(nn.Module):
     """The published head: features -> feature map -> flatten -> MLP -> score."""
 
-    def __init__(self, config: DPIQAStudentConfig):
+    def __init__(self, num_features: int, config: DPIQAStudentConfig):
         super().__init__()
         self.image_size = config.image_size
         self.feature_size = config.feature_size
         self.conv_transpose = nn.ConvTranspose2d(
-            config.efficientnet_config.hidden_dim,
+            num_features,
             config.feature_channels,
             kernel_size=3,
             stride=2,
@@ -104,10 +107,10 @@ class LocalReadout(nn.Conv2d):
 class PooledHead(nn.Module):
     """Local qualities and their weights; the score is the weighted mean, the map shows where the photo is bad."""
 
-    def __init__(self, config: DPIQAStudentConfig):
+    def __init__(self, num_features: int, config: DPIQAStudentConfig):
         super().__init__()
         self.feature_size = config.feature_size
-        self.hidden = nn.Conv2d(config.efficientnet_config.hidden_dim, config.hidden_size, kernel_size=1)
+        self.hidden = nn.Conv2d(num_features, config.hidden_size, kernel_size=1)
         self.dropout = nn.Dropout(config.dropout)
         self.feature_map = nn.Conv2d(config.hidden_size, config.feature_channels, kernel_size=1)
         self.quality = LocalReadout(config.hidden_size)
@@ -148,7 +151,8 @@ class DPIQAStudent(PreTrainedModel):
     def __init__(self, config: DPIQAStudentConfig):
         super().__init__(config)
         self.backbone = DPIQAStudentBackbone(config)
-        self.head = SpatialHead(config) if config.head == "spatial" else PooledHead(config)
+        head = SpatialHead if config.head == "spatial" else PooledHead
+        self.head = head(self.backbone.num_features, config)
         self.post_init()
 
     @torch.no_grad()

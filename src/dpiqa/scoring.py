@@ -111,15 +111,15 @@ class Scorer:
             OSError: When there is no such checkpoint.
         """
         source = bundled_checkpoint() if model is None else model
-        hub = {"revision": revision, "cache_dir": cache_dir, "local_files_only": local_files_only}
+        hub: dict[str, Any] = {"revision": revision, "cache_dir": cache_dir, "local_files_only": local_files_only}
         student = DPIQAStudent.from_pretrained(source, dtype=torch.float32, **hub)
         return cls(student, DPIQAImageProcessor.from_pretrained(source, **hub), **kwargs)
 
     @overload
-    def __call__(self, images: ImageSource, *, return_map: bool = ...) -> Score: ...
+    def __call__(self, images: list[Any] | tuple[Any, ...], *, return_map: bool = ...) -> list[Score]: ...
 
     @overload
-    def __call__(self, images: Sequence[ImageSource], *, return_map: bool = ...) -> list[Score]: ...
+    def __call__(self, images: ImageSource, *, return_map: bool = ...) -> Score: ...
 
     def __call__(self, images: Any, *, return_map: bool = False) -> Score | list[Score]:
         """Scores one image or a list of any mix of what [`dpiqa.open_image`] takes.
@@ -168,8 +168,8 @@ class Scorer:
                 pool.shutdown(wait=True, cancel_futures=True)
 
     def _prepare(self, image: ImageSource) -> _Prepared:
-        size = (self.processor.size.width, self.processor.size.height)
-        photo = open_photo(image, max_pixels=self.max_pixels, cover=size)
+        size = self.processor.size
+        photo = open_photo(image, max_pixels=self.max_pixels, cover=(size["width"], size["height"]))
         pixels = self.processor(photo.image, return_tensors="pt")["pixel_values"][0]
         return _Prepared(pixels, photo.width, photo.height)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,6 +12,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from ..scoring import Score, Scorer
 
 _MAP_SIDE = 1024
@@ -64,7 +67,7 @@ def score(
 
 
 def _read_names(inputs: list[str]) -> list[str]:
-    names = []
+    names: list[str] = []
     for name in inputs:
         names += [line.rstrip("\r\n") for line in sys.stdin if line.strip()] if name == "-" else [name]
     return names
@@ -94,22 +97,23 @@ def _score(scorer: Scorer, paths: list[str], maps: Path | None) -> Iterator[tupl
         scores = scorer.stream(paths, return_map=maps is not None)
         for path, result in progress.track(zip(paths, scores, strict=True), total=len(paths)):
             if maps is not None and result.quality_map is not None:
-                _save_map(scorer, path, result, maps)
+                _save_map(path, result.quality_map, scorer, maps)
             yield path, result
 
 
-def _save_map(scorer: Scorer, path: str, result: Score, maps: Path) -> None:
+def _save_map(path: str, quality_map: np.ndarray, scorer: Scorer, maps: Path) -> None:
     from ..images import open_image
     from ..quality_maps import colour_range, overlay
 
     photo = open_image(path, cover=(_MAP_SIDE, _MAP_SIDE), max_pixels=scorer.max_pixels)
     photo.thumbnail((_MAP_SIDE, _MAP_SIDE))
-    # The photo's own path below the folder: no two photos share a name, and no ".." leads out of it.
-    parts = [part for part in Path(path).parts if part not in ("..", Path(path).anchor)]
-    target = maps.joinpath(*parts[:-1], parts[-1] + ".png")
+    # The photo's path again below the folder, from here or else from the root, so that no ".." leads out of it.
+    absolute = Path(os.path.abspath(path))
+    base = Path.cwd() if absolute.is_relative_to(Path.cwd()) else Path(absolute.anchor)
+    target = maps / absolute.relative_to(base).with_name(absolute.name + ".png")
     target.parent.mkdir(parents=True, exist_ok=True)
     limits = colour_range(scorer.model.config.score_quantiles)
-    overlay(photo, result.quality_map, limits).save(target)
+    overlay(photo, quality_map, limits).save(target)
 
 
 @contextmanager
