@@ -190,6 +190,7 @@ def main(arguments: argparse.Namespace) -> None:
             dataloader_drop_last=True,
             dataloader_num_workers=1,
             bf16=True,
+            use_cpu=not torch.cuda.is_available(),
             max_grad_norm=0.0,
             logging_steps=20,
             save_steps=100,

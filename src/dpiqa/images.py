@@ -10,7 +10,6 @@ import contextlib
 import importlib.util
 import io
 import os
-import struct
 import threading
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple, TypeAlias
@@ -161,7 +160,9 @@ def _from_file(file: BinaryIO, name: str, max_pixels: int, cover: tuple[int, int
             image = Image.open(file, formats=_readable_formats())
     except UnidentifiedImageError:
         raise _unidentified(name, head) from None
-    except _DECODING_ERRORS as error:
+    except MemoryError:
+        raise
+    except Exception as error:  # on damaged data Pillow's readers raise nearly anything
         raise CorruptImageError(name, f"the header is damaged ({error}).") from error
     with image:
         if cover is None or image.format != "JPEG":
@@ -183,13 +184,12 @@ def _from_pil(image: Image.Image, name: str, max_pixels: int) -> Photo:
         image.load()
         transpose = _TRANSPOSE.get(_orientation(image))
         image = to_rgb(image if transpose is None else image.transpose(transpose))
-    except _DECODING_ERRORS as error:
+    except MemoryError:
+        raise
+    except Exception as error:  # see _from_file
         raise CorruptImageError(name, f"the image data are damaged or cut short ({error}).") from error
     return Photo(image, *image.size)
 
-
-# What Pillow's decoders raise on damaged data.
-_DECODING_ERRORS = (OSError, ValueError, TypeError, SyntaxError, EOFError, ArithmeticError, LookupError, struct.error)
 
 # EXIF orientation (tag 0x0112) to what turns the pixels upright; the last four swap width and height.
 _TRANSPOSE = {

@@ -151,21 +151,19 @@ class Scorer:
         """
         source = iter(images)
         pending: deque[Future[_Prepared | Score]] = deque()
-        with ThreadPoolExecutor(self.workers, thread_name_prefix="dpiqa-decode") as pool:
-            try:
-                while True:
-                    for image in islice(source, 3 * self.batch_size - len(pending)):
-                        pending.append(pool.submit(self._prepare_or_error, image))
-                    if not pending:
-                        return
-                    batch = [pending.popleft().result() for _ in range(min(self.batch_size, len(pending)))]
-                    scores = iter(
-                        self._score_batch([item for item in batch if isinstance(item, _Prepared)], return_map)
-                    )
-                    for item in batch:
-                        yield item if isinstance(item, Score) else next(scores)
-            finally:
-                pool.shutdown(wait=True, cancel_futures=True)
+        pool = ThreadPoolExecutor(self.workers, thread_name_prefix="dpiqa-decode")
+        try:
+            while True:
+                for image in islice(source, 3 * self.batch_size - len(pending)):
+                    pending.append(pool.submit(self._prepare_or_error, image))
+                if not pending:
+                    return
+                batch = [pending.popleft().result() for _ in range(min(self.batch_size, len(pending)))]
+                scores = iter(self._score_batch([item for item in batch if isinstance(item, _Prepared)], return_map))
+                for item in batch:
+                    yield item if isinstance(item, Score) else next(scores)
+        finally:
+            pool.shutdown(cancel_futures=True)
 
     def _prepare(self, image: ImageSource) -> _Prepared:
         size = self.processor.size
