@@ -16,6 +16,7 @@ import sklearn.datasets
 from PIL import Image, ImageDraw, ImageFilter, ImageFont
 from rich.console import Console
 from rich.table import Table
+from transformers.utils import logging
 
 from dpiqa import Score, Scorer
 from dpiqa.quality_maps import colour_range, overlay
@@ -85,6 +86,7 @@ def main() -> int:
             (photo if variant == "original" else TWINS[variant](photo)).save(path)
             paths[name, variant] = path
 
+    logging.disable_progress_bar()
     scorer = Scorer.from_pretrained(arguments.model)
     scores = dict(zip(paths, scorer([*paths.values()], return_map=True), strict=True))
     with CsvWriter(arguments.output / "scores.csv") as writer:
@@ -93,13 +95,13 @@ def main() -> int:
     sheet = contact_sheet(paths, scores, colour_range(scorer.model.config.score_quantiles))
     sheet.save(arguments.output / "contact_sheet.png")
 
-    beaten = [key for key, score in scores.items() if key[1] != "original" and not is_worse(score, scores, key[0])]
+    beaten = [
+        (name, variant)
+        for (name, variant), score in scores.items()
+        if variant != "original" and score.score >= scores[name, "original"].score
+    ]
     report(scores, beaten, arguments.output)
     return len(beaten)
-
-
-def is_worse(twin: Score, scores: dict[tuple[str, str], Score], name: str) -> bool:
-    return twin.score < scores[name, "original"].score
 
 
 def report(scores: dict[tuple[str, str], Score], beaten: list[tuple[str, str]], output: Path) -> None:

