@@ -224,6 +224,13 @@ class TestContainers:
         with pytest.raises(UnsupportedImageError, match=install):
             open_image(head + bytes(200))
 
+    def test_a_damaged_header_of_a_readable_format_asks_for_no_plugin(self, photo):
+        if not features.check("avif"):
+            pytest.skip("this Pillow is built without AVIF")
+        data = encoded(photo, "AVIF")
+        with pytest.raises(CorruptImageError, match="damaged"):
+            open_image(data[:12] + bytes(len(data) - 12))
+
 
 class TestScaledDecoding:
     def test_a_large_jpeg_is_decoded_at_the_smallest_scale_that_covers(self, photo):

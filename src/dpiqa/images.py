@@ -30,15 +30,16 @@ _FORMATS = ("JPEG", "MPO", "PNG", "WEBP", "GIF", "BMP", "DIB", "TIFF", "PPM", "J
 
 
 class _Plugin(NamedTuple):
+    format: str  # Pillow's name for it
     magic: tuple[bytes, ...]
     install: str
 
 
 # Formats that take a plugin package, by their first bytes or, after four, their ISO media brand.
 _PLUGINS = {
-    "HEIC": _Plugin((b"ftypheic", b"ftypheix", b"ftyphevc", b"ftypmif1", b"ftypmsf1"), "dpiqa[heif]"),
-    "JPEG XL": _Plugin((b"\xff\x0a", b"\x00\x00\x00\x0cJXL "), "pillow-jxl-plugin"),
-    "AVIF": _Plugin((b"ftypavif", b"ftypavis"), "a Pillow of version 11.3 or newer"),
+    "HEIC": _Plugin("HEIF", (b"ftypheic", b"ftypheix", b"ftyphevc", b"ftypmif1", b"ftypmsf1"), "dpiqa[heif]"),
+    "JPEG XL": _Plugin("JXL", (b"\xff\x0a", b"\x00\x00\x00\x0cJXL "), "pillow-jxl-plugin"),
+    "AVIF": _Plugin("AVIF", (b"ftypavif", b"ftypavis"), "a Pillow of version 11.3 or newer"),
 }
 
 
@@ -257,9 +258,11 @@ def _plugin_kind(head: bytes) -> str | None:
 
 def _unidentified(name: str, head: bytes) -> ImageError:
     kind = _plugin_kind(head)
-    if kind is not None:
+    if kind is not None and _PLUGINS[kind].format not in _readable_formats():
         return UnsupportedImageError(name, f"this Pillow cannot read {kind} images: install {_PLUGINS[kind].install}.")
-    return CorruptImageError(name, "not an image, or none of the formats that are read (JPEG, PNG, WebP, TIFF, ...).")
+    return CorruptImageError(
+        name, "not an image, or a damaged one, or none of the formats that are read (JPEG, PNG, WebP, TIFF, ...)."
+    )
 
 
 def _scale_deep_grey(image: Image.Image) -> Image.Image:
