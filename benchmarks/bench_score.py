@@ -1,7 +1,7 @@
 """Scoring a folder of large JPEGs: `Scorer.stream` against the plain loop, in one run.
 
 The plain loop opens a photo with Pillow, decodes every pixel, resizes it with the checkpoint's processor and runs the
-model on it alone. The photos are scikit-learn's two at 12 megapixels. The last line is one JSON object.
+model on it alone. The photos are scikit-learn's two at 10.7 megapixels. The last line is one JSON object.
 """
 
 from __future__ import annotations

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from .scoring import Score
 
 COLUMNS = ("path", "score", "percentile", "low", "high", "width", "height", "error")
-_PARQUET_ROW_GROUP = 10_000
+_PARQUET_ROW_GROUP = 1_000
 
 
 def to_row(path: str, score: Score) -> dict[str, Any]:
