@@ -10,7 +10,7 @@ from sklearn.datasets import load_sample_images
 
 from dpiqa import DPIQAImageProcessor, DPIQAStudent, DPIQAStudentConfig, Scorer
 
-# Offsets and sizes of EfficientNet stay, widths and depths shrink: 60 thousand parameters.
+# Offsets and sizes of EfficientNet stay, widths and depths shrink.
 TINY_EFFICIENTNET = {"width_coefficient": 0.25, "depth_coefficient": 0.25, "hidden_dim": 320, "hidden_act": "relu6"}
 
 

@@ -99,5 +99,5 @@ def test_percentiles_and_intervals_follow_the_scores(scorer, photos):
     assert good.interval[0] < good.score < good.interval[1]
 
 
-def test_it_was_trained_for_float32_scores_on_the_cpu(scorer):
+def test_the_half_precision_file_is_computed_in_float32(scorer):
     assert scorer.model.dtype == torch.float32

@@ -6,7 +6,7 @@ from typing import Any, Literal
 from huggingface_hub.dataclasses import strict
 from transformers import EfficientNetConfig, PreTrainedConfig
 
-# Width, depth and the input size of each EfficientNet (Tan and Le 2019, table 8 of the reference implementation).
+# Width, depth and the input size of each EfficientNet, as in its reference implementation (Tan and Le 2019).
 _EFFICIENTNET = {
     "efficientnet-b0": (1.0, 1.0, 224),
     "efficientnet-b1": (1.0, 1.1, 240),

@@ -143,7 +143,7 @@ class Scorer:
         """Scores any number of images in order, in constant memory.
 
         Args:
-            images: Anything iterable; read ahead by two batches only.
+            images: Anything iterable; at most three batches are taken from it ahead of their scores.
             return_map: Whether to fill in `quality_map`.
 
         Yields:
