@@ -27,7 +27,30 @@ BACKBONES = (*_EFFICIENTNET, *_EFFICIENTNET_LITE)
 
 
 @strict
-class DPIQAStudentConfig(PreTrainedConfig):
+class _QualityConfig(PreTrainedConfig):
+    """What the configurations of teacher and student share: the head's sizes and the meaning of the score."""
+
+    hidden_size: int = 512
+    image_size: int = 512
+    feature_channels: int = 8
+    feature_size: int = 64
+    score_range: tuple[float | int, float | int] | list[float | int] = (0.0, 1.0)
+    score_quantiles: list[float] | None = None
+    interval_half_width: float | int | None = None
+    interval_coverage: float | int = 0.9
+
+    def validate_calibration(self) -> None:
+        """Checks what the types do not say; called by `@strict`."""
+        if len(self.score_range) != 2 or not self.score_range[0] < self.score_range[1]:
+            raise ValueError(f"score_range must be (lowest MOS, highest MOS), got {self.score_range!r}.")
+        if self.score_quantiles is not None and (
+            len(self.score_quantiles) < 2 or sorted(self.score_quantiles) != list(self.score_quantiles)
+        ):
+            raise ValueError("score_quantiles must be at least two ascending scores.")
+
+
+@strict
+class DPIQAStudentConfig(_QualityConfig):
     """Configuration of a [`DPIQAStudent`]: a convolutional backbone and the head that reads a score from it.
 
     Without arguments this is the published student: EfficientNet-B7 with the spatial head at 512x512 (DP-IQA,
@@ -87,15 +110,7 @@ class DPIQAStudentConfig(PreTrainedConfig):
     batch_norm_momentum: float | int = 0.01
     freeze_batch_norm: bool = False
     head: Literal["spatial", "pooled"] = "spatial"
-    hidden_size: int = 512
     dropout: float | int = 0.0
-    image_size: int = 512
-    feature_channels: int = 8
-    feature_size: int = 64
-    score_range: tuple[float | int, float | int] | list[float | int] = (0.0, 1.0)
-    score_quantiles: list[float] | None = None
-    interval_half_width: float | int | None = None
-    interval_coverage: float | int = 0.9
 
     def __post_init__(self, **kwargs: Any) -> None:
         if self.efficientnet_config is None:
@@ -108,12 +123,6 @@ class DPIQAStudentConfig(PreTrainedConfig):
         """Checks what the types do not say; called by `@strict`."""
         if not 0 <= self.dropout < 1:
             raise ValueError(f"dropout must be in [0, 1), got {self.dropout}.")
-        if len(self.score_range) != 2 or not self.score_range[0] < self.score_range[1]:
-            raise ValueError(f"score_range must be (lowest MOS, highest MOS), got {self.score_range!r}.")
-        if self.score_quantiles is not None and (
-            len(self.score_quantiles) < 2 or sorted(self.score_quantiles) != list(self.score_quantiles)
-        ):
-            raise ValueError("score_quantiles must be at least two ascending scores.")
         # The transposed convolution doubles image_size / 32, a nearest-neighbour resize the rest.
         if self.head == "spatial" and (self.image_size % 32 or self.feature_size % (self.image_size // 16)):
             raise ValueError(
@@ -148,6 +157,139 @@ class DPIQAStudentConfig(PreTrainedConfig):
         return cls(**(defaults | kwargs))
 
 
+@strict
+class DPIQAConfig(_QualityConfig):
+    """Configuration of a [`DPIQAModel`], the teacher: the parts of a Stable Diffusion and what reads them.
+
+    Without arguments this is the published teacher on Stable Diffusion 1.5 (DP-IQA, arXiv 2405.19996, section 3).
+    [`DPIQAModel.from_stable_diffusion`] makes the others from the files of any checkpoint in diffusers' format.
+
+    Args:
+        autoencoder_type (`"AutoencoderKL"` or `"AutoencoderTiny"`, defaults to `"AutoencoderKL"`):
+            diffusers class of the autoencoder, of which only the encoder is kept.
+        autoencoder_config (`dict`, *optional*):
+            Its configuration; that of Stable Diffusion 1.5 when not given.
+        unet_config (`dict`, *optional*):
+            Configuration of the `UNet2DConditionModel`; that of Stable Diffusion 1.5 when not given. Every down block
+            but the last must have cross-attention, so that the image adapter's maps fit inside the blocks.
+        image_adapter_config (`dict`, *optional*):
+            Configuration of the `T2IAdapter` (kind "full_adapter"); follows from the other two when not given.
+        timestep (`int`, defaults to 1):
+            Diffusion step that the UNet is told; no noise is added.
+        num_prompts (`int`, defaults to 1485):
+            Rows of the prompt embeddings, the sequence that cross-attention reads.
+        prompt_grid (`dict`, *optional*):
+            Fields of the [`~dpiqa.prompts.PromptGrid`] behind the prompt embeddings, for the record.
+        text_features (`"projected"`, `"pooled"` or `"tokens"`, defaults to `"projected"`):
+            What of the text model's output became prompt embeddings; see [`dpiqa.prompts.encode_prompts`].
+        pixel_range (`"unit"` or `"symmetric"`, defaults to `"unit"`):
+            Range in which the autoencoder is given the pixels: [0, 1] as the published code does it, or [-1, 1] as the
+            autoencoder was trained. `pixel_values` are in [0, 1] in both cases, and so is what the image adapter sees.
+        latent_sampling (`"mode"` or `"sample"`, defaults to `"mode"`):
+            Whether training takes the mode of the latent distribution or, as the published code, a sample of it. In
+            eval mode it is always the mode: a score is deterministic.
+        decoder_channels (`int`, defaults to 512):
+            Width of the quality feature decoder, at least 16.
+        hidden_size, feature_channels, feature_size:
+            Width of the decoder's two hidden layers, channels and side of the feature map.
+        image_size (`int`, defaults to 512):
+            Side in pixels of the input the checkpoint was made for. Others work where the autoencoder's factor (8 for
+            Stable Diffusion) divides them.
+        score_range, score_quantiles, interval_half_width, interval_coverage:
+            Meaning and calibration of the score: see [`DPIQAStudentConfig`].
+
+    Raises:
+        huggingface_hub.errors.StrictDataclassError: When a type or value is not as said above, or the parts do not
+            fit together.
+    """
+
+    model_type = "dpiqa"
+
+    autoencoder_type: Literal["AutoencoderKL", "AutoencoderTiny"] = "AutoencoderKL"
+    autoencoder_config: dict[str, Any] | None = None
+    unet_config: dict[str, Any] | None = None
+    image_adapter_config: dict[str, Any] | None = None
+    timestep: int = 1
+    num_prompts: int = 1485
+    prompt_grid: dict[str, Any] | None = None
+    text_features: Literal["projected", "pooled", "tokens"] = "projected"
+    pixel_range: Literal["unit", "symmetric"] = "unit"
+    latent_sampling: Literal["mode", "sample"] = "mode"
+    decoder_channels: int = 512
+
+    def __post_init__(self, **kwargs: Any) -> None:
+        if self.autoencoder_config is None:
+            self.autoencoder_config = _sd_autoencoder_config() if self.autoencoder_type == "AutoencoderKL" else {}
+        if self.unet_config is None:
+            self.unet_config = _sd_unet_config()
+        if self.image_adapter_config is None:
+            self.image_adapter_config = {
+                "channels": list(self.unet_config.get("block_out_channels", ())),
+                "num_res_blocks": 2,
+                "downscale_factor": self.latent_stride,
+            }
+        super().__post_init__(**kwargs)
+
+    @property
+    def latent_stride(self) -> int:
+        """Pixels per latent along a side: 8 for Stable Diffusion."""
+        name = "block_out_channels" if self.autoencoder_type == "AutoencoderKL" else "encoder_block_out_channels"
+        # Both autoencoders halve between their levels; without a word about levels diffusers' AutoencoderTiny has 4.
+        levels = self.autoencoder_config.get(name, (64,) * (1 if self.autoencoder_type == "AutoencoderKL" else 4))
+        return 2 ** (len(levels) - 1)
+
+    def validate_values(self) -> None:
+        """Checks what the types do not say; called by `@strict`."""
+        if self.num_prompts < 1 or self.timestep < 0 or self.decoder_channels < 16:
+            raise ValueError(
+                "Expected num_prompts >= 1, timestep >= 0 and decoder_channels >= 16, got "
+                f"{self.num_prompts}, {self.timestep} and {self.decoder_channels}."
+            )
+        channels = self.unet_config.get("block_out_channels")
+        if not channels or not isinstance(self.unet_config.get("cross_attention_dim"), int):
+            raise ValueError(
+                "unet_config must have block_out_channels and one cross_attention_dim, as the unet/config.json of a "
+                f"Stable Diffusion 1 or 2 has; got {channels!r} and {self.unet_config.get('cross_attention_dim')!r}."
+            )
+        if self.unet_config.get("addition_embed_type") or self.unet_config.get("class_embed_type"):
+            raise ValueError("UNets that take more than image, time and text (as Stable Diffusion XL) are not supported.")
+        adapter = self.image_adapter_config
+        if list(adapter.get("channels", ())) != list(channels) or adapter.get("downscale_factor") != self.latent_stride:
+            raise ValueError(
+                f"The image adapter must have the UNet's channels {list(channels)} and the autoencoder's factor "
+                f"{self.latent_stride} as downscale_factor, got {adapter}."
+            )
+        without_attention = [kind for kind in self.unet_config.get("down_block_types", ())[:-1] if "Attn" not in kind]
+        if without_attention:
+            raise ValueError(
+                f"Only the UNet's last down block may be without cross-attention, got {without_attention[0]!r} before it."
+            )
+
+
+def _sd_autoencoder_config() -> dict[str, Any]:
+    return {
+        "block_out_channels": [128, 256, 512, 512],
+        "down_block_types": ["DownEncoderBlock2D"] * 4,
+        "up_block_types": ["UpDecoderBlock2D"] * 4,
+        "layers_per_block": 2,
+        "latent_channels": 4,
+        "scaling_factor": 0.18215,
+    }
+
+
+def _sd_unet_config() -> dict[str, Any]:
+    return {
+        "in_channels": 4,
+        "out_channels": 4,
+        "block_out_channels": [320, 640, 1280, 1280],
+        "down_block_types": ["CrossAttnDownBlock2D"] * 3 + ["DownBlock2D"],
+        "up_block_types": ["UpBlock2D"] + ["CrossAttnUpBlock2D"] * 3,
+        "layers_per_block": 2,
+        "attention_head_dim": 8,
+        "cross_attention_dim": 768,
+    }
+
+
 def _efficientnet_config(name: str) -> EfficientNetConfig:
     if name in _EFFICIENTNET:
         width, depth, image_size = _EFFICIENTNET[name]
@@ -168,4 +310,4 @@ def _efficientnet_config(name: str) -> EfficientNetConfig:
     )
 
 
-__all__ = ["DPIQAStudentConfig"]
+__all__ = ["DPIQAConfig", "DPIQAStudentConfig"]
