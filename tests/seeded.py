@@ -9,9 +9,11 @@ from torch.nn import functional as F
 
 
 def tensor(key: str, shape: tuple[int, ...], gain: float) -> torch.Tensor:
-    """A weight for this key: N(0, gain^2 / fan-in) for matrices, near 1 for scales and variances, near 0 otherwise."""
+    """A weight for this key: N(0, gain^2 / fan-in) for matrices, near 1 for scales and variances, near 0 else."""
     if key.endswith("num_batches_tracked"):
         return torch.zeros(shape, dtype=torch.int64)
+    if key.endswith("gamma"):
+        return gaussian(key, shape, 0.1)
     noise = np.random.RandomState(zlib.crc32(key.encode())).standard_normal(shape)
     if len(shape) >= 2:
         values = (noise * (gain / math.sqrt(math.prod(shape[1:])))).astype(np.float32)
@@ -22,6 +24,12 @@ def tensor(key: str, shape: tuple[int, ...], gain: float) -> torch.Tensor:
     else:
         values = (noise * 0.02).astype(np.float32)
     return torch.from_numpy(values)
+
+
+def gaussian(key: str, shape: tuple[int, ...], scale: float) -> torch.Tensor:
+    """N(0, scale^2) for this key."""
+    noise = np.random.RandomState(zlib.crc32(key.encode())).standard_normal(shape)
+    return torch.from_numpy((noise * scale).astype(np.float32))
 
 
 def pixels(seed: str) -> torch.Tensor:

@@ -11,34 +11,45 @@ from ._auto_classes import register_when_imported as _register_when_imported
 from .version import __version__
 
 if TYPE_CHECKING:
-    from .configuration_dpiqa import DPIQAStudentConfig
+    from .configuration_dpiqa import DPIQAConfig, DPIQAStudentConfig
     from .image_processing_dpiqa import DPIQAImageProcessor
     from .images import ImageError, open_image
+    from .inference import freeze_for_inference
+    from .modeling_dpiqa import DPIQAModel
     from .modeling_dpiqa_student import DPIQAStudent
     from .output_dpiqa import DPIQAOutput
+    from .prompts import PromptGrid
     from .scoring import Score, Scorer
 
 _MODULE_OF = {
+    "DPIQAConfig": "configuration_dpiqa",
     "DPIQAImageProcessor": "image_processing_dpiqa",
+    "DPIQAModel": "modeling_dpiqa",
     "DPIQAOutput": "output_dpiqa",
     "DPIQAStudent": "modeling_dpiqa_student",
     "DPIQAStudentConfig": "configuration_dpiqa",
     "ImageError": "images",
+    "PromptGrid": "prompts",
     "Score": "scoring",
     "Scorer": "scoring",
+    "freeze_for_inference": "inference",
     "open_image": "images",
 }
 
 __all__ = [
+    "DPIQAConfig",
     "DPIQAImageProcessor",
+    "DPIQAModel",
     "DPIQAOutput",
     "DPIQAStudent",
     "DPIQAStudentConfig",
     "ImageError",
+    "PromptGrid",
     "Score",
     "Scorer",
     "__version__",
     "bundled_checkpoint",
+    "freeze_for_inference",
     "open_image",
 ]
 

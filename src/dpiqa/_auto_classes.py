@@ -1,6 +1,6 @@
 """Registration of the dpiqa classes with transformers' Auto classes, at the moment those are first imported.
 
-`import dpiqa` must not import torch, yet `AutoModel.from_pretrained` must know the student afterwards, whichever of
+`import dpiqa` must not import torch, yet `AutoModel.from_pretrained` must know both models afterwards, whichever of
 `dpiqa` and `transformers` was imported first. So each registration waits for the module of its Auto class.
 """
 
@@ -22,24 +22,27 @@ def _register_config(module: ModuleType) -> None:
     # transformers' configurations need the modeling module; while that one is being imported, it is its turn first.
     if _MODELING in sys.modules and not hasattr(sys.modules[_MODELING], "AutoModel"):
         return
-    from .configuration_dpiqa import DPIQAStudentConfig
+    from .configuration_dpiqa import DPIQAConfig, DPIQAStudentConfig
 
-    module.AutoConfig.register(DPIQAStudentConfig.model_type, DPIQAStudentConfig, exist_ok=True)
+    for config in (DPIQAConfig, DPIQAStudentConfig):
+        module.AutoConfig.register(config.model_type, config, exist_ok=True)
 
 
 def _register_model(module: ModuleType) -> None:
     _register_config(sys.modules[_CONFIGURATION])
-    from .configuration_dpiqa import DPIQAStudentConfig
+    from .modeling_dpiqa import DPIQAModel
     from .modeling_dpiqa_student import DPIQAStudent
 
-    module.AutoModel.register(DPIQAStudentConfig, DPIQAStudent)
+    for model in (DPIQAModel, DPIQAStudent):
+        module.AutoModel.register(model.config_class, model)
 
 
 def _register_image_processor(module: ModuleType) -> None:
-    from .configuration_dpiqa import DPIQAStudentConfig
+    from .configuration_dpiqa import DPIQAConfig, DPIQAStudentConfig
     from .image_processing_dpiqa import DPIQAImageProcessor
 
-    module.AutoImageProcessor.register(DPIQAStudentConfig, image_processor_classes={"pil": DPIQAImageProcessor})
+    for config in (DPIQAConfig, DPIQAStudentConfig):
+        module.AutoImageProcessor.register(config, image_processor_classes={"pil": DPIQAImageProcessor})
 
 
 _REGISTER = {

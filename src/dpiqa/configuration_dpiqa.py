@@ -252,9 +252,12 @@ class DPIQAConfig(_QualityConfig):
                 f"Stable Diffusion 1 or 2 has; got {channels!r} and {self.unet_config.get('cross_attention_dim')!r}."
             )
         if self.unet_config.get("addition_embed_type") or self.unet_config.get("class_embed_type"):
-            raise ValueError("UNets that take more than image, time and text (as Stable Diffusion XL) are not supported.")
+            raise ValueError("UNets that take more than latents, timestep and text (Stable Diffusion XL) do not work.")
         adapter = self.image_adapter_config
-        if list(adapter.get("channels", ())) != list(channels) or adapter.get("downscale_factor") != self.latent_stride:
+        if (
+            list(adapter.get("channels", ())) != list(channels)
+            or adapter.get("downscale_factor") != self.latent_stride
+        ):
             raise ValueError(
                 f"The image adapter must have the UNet's channels {list(channels)} and the autoencoder's factor "
                 f"{self.latent_stride} as downscale_factor, got {adapter}."
@@ -262,7 +265,7 @@ class DPIQAConfig(_QualityConfig):
         without_attention = [kind for kind in self.unet_config.get("down_block_types", ())[:-1] if "Attn" not in kind]
         if without_attention:
             raise ValueError(
-                f"Only the UNet's last down block may be without cross-attention, got {without_attention[0]!r} before it."
+                f"Only the UNet's last down block may be without cross-attention, got {without_attention[0]} before."
             )
 
 

@@ -5,12 +5,13 @@ DP-IQA (arXiv 2405.19996), section 3. The autoencoder, the UNet and the image ad
 
 from __future__ import annotations
 
+import inspect
 import os
 from collections.abc import Sequence
-from typing import Any
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any
 
 import torch
-from diffusers import AutoencoderKL, AutoencoderTiny, T2IAdapter, UNet2DConditionModel
 from torch import nn
 from torch.nn import functional as F
 from transformers import PreTrainedModel
@@ -19,6 +20,9 @@ from transformers import initialization as init
 from .configuration_dpiqa import DPIQAConfig
 from .output_dpiqa import DPIQAOutput
 from .prompts import PromptGrid, encode_prompts, load_text_model
+
+if TYPE_CHECKING:
+    from diffusers import AutoencoderKL, AutoencoderTiny, UNet2DConditionModel
 
 _INITIAL_GAMMA = 1e-4
 _SQUEEZE = 16
@@ -52,35 +56,73 @@ class SqueezeExcitation(nn.Module):
         return hidden * scale[:, :, None, None]
 
 
+class ResizedConv(nn.Conv2d):
+    """Bicubic resize to a square, then a 3x3 convolution.
+
+    Both are linear, so on maps smaller than the square the channels are mixed first, while there are few positions:
+    the nine taps are convolved at the map's own size, and each is then resized and shifted into place. The result is
+    the same up to rounding, for a fraction of the multiplications.
+    """
+
+    def __init__(self, in_channels: int, out_channels: int, size: int):
+        super().__init__(in_channels, out_channels, kernel_size=3, padding=1)
+        self.size = size
+
+    def forward(self, feature: torch.Tensor) -> torch.Tensor:
+        """(batch, in_channels, height, width) -> (batch, out_channels, size, size)."""
+        height, width = feature.shape[-2:]
+        if height * width >= self.size**2:
+            return super().forward(_resize(feature, self.size, self.size))
+        taps = F.conv2d(feature, self.weight.permute(2, 3, 0, 1).reshape(-1, self.in_channels, 1, 1))
+        taps = taps.unflatten(1, (3, 3, self.out_channels))
+        hidden = torch.einsum("bdeoyx,Xex->bdoyX", taps, self._shifted_resize(width, feature))
+        hidden = torch.einsum("bdoyX,Ydy->boYX", hidden, self._shifted_resize(height, feature))
+        return hidden + self.bias[:, None, None]
+
+    def _shifted_resize(self, length: int, like: torch.Tensor) -> torch.Tensor:
+        """(size, 3, length): what tap d of a convolution over the zero-padded, resized axis reads of the axis."""
+        identity = torch.eye(length, device=like.device)[None, None]
+        padded = F.pad(_resize(identity, self.size, length)[0, 0], (0, 0, 1, 1))
+        return torch.stack([padded[tap : tap + self.size] for tap in range(3)], dim=1).to(like.dtype)
+
+
+def _resize(maps: torch.Tensor, height: int, width: int) -> torch.Tensor:
+    if maps.shape[-2:] == (height, width):
+        return maps
+    return F.interpolate(maps, size=(height, width), mode="bicubic", align_corners=False)
+
+
 class QualityFeatureDecoder(nn.Module):
     """The UNet's up block outputs -> feature map -> score (section 3.3)."""
 
     def __init__(self, in_channels: Sequence[int], config: DPIQAConfig):
         super().__init__()
         width = config.decoder_channels
-        self.feature_size = config.feature_size
-        self.convs = nn.ModuleList(nn.Conv2d(channels, width, 3, padding=1) for channels in in_channels)
+        self.convs = nn.ModuleList(ResizedConv(channels, width, config.feature_size) for channels in in_channels)
         self.squeezes = nn.ModuleList(SqueezeExcitation(width) for _ in in_channels)
         self.fuse_conv = nn.Conv2d(width * len(in_channels), width, 3, padding=1)
         self.fuse_squeeze = SqueezeExcitation(width)
         widths = (width, width // 4, width // 16, config.feature_channels)
-        self.map_convs = nn.ModuleList(nn.Conv2d(a, b, 1) for a, b in zip(widths, widths[1:], strict=False))
-        self.fc1 = nn.Linear(config.feature_channels * config.feature_size**2, config.hidden_size)
-        self.fc2 = nn.Linear(config.hidden_size, config.hidden_size)
-        self.fc3 = nn.Linear(config.hidden_size, 1)
+        self.map_convs = nn.ModuleList(nn.Conv2d(a, b, 1) for a, b in pairwise(widths))
+        self.mlp = nn.Sequential(
+            nn.Linear(config.feature_channels * config.feature_size**2, config.hidden_size),
+            nn.ReLU(),
+            nn.Linear(config.hidden_size, config.hidden_size),
+            nn.ReLU(),
+            nn.Linear(config.hidden_size, 1),
+        )
 
     def forward(self, features: Sequence[torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor]:
         """Maps (batch, in_channels[i], height_i, width_i), last up block first -> score (batch,), feature map."""
-        size = (self.feature_size, self.feature_size)
-        resized = [F.interpolate(feature, size=size, mode="bicubic", align_corners=False) for feature in features]
         levels = [
-            squeeze(conv(feature)) for squeeze, conv, feature in zip(self.squeezes, self.convs, resized, strict=True)
+            squeeze(conv(feature)) for squeeze, conv, feature in zip(self.squeezes, self.convs, features, strict=True)
         ]
         feature_map = self.fuse_squeeze(self.fuse_conv(torch.cat(levels, dim=1)))
         for conv in self.map_convs:
             feature_map = F.relu(conv(feature_map))
-        hidden = F.relu(self.fc2(F.relu(self.fc1(feature_map.flatten(1)))))
-        return self.fc3(hidden).squeeze(1).float(), feature_map
+        # Half precision has too few digits for a score: the MLP stays in float32.
+        score = self.mlp(feature_map.flatten(1).to(self.mlp[0].weight.dtype))
+        return score.squeeze(1).float(), feature_map
 
 
 class DPIQAModel(PreTrainedModel):
@@ -113,12 +155,18 @@ class DPIQAModel(PreTrainedModel):
         "CrossAttnUpBlock2D",
         "QualityFeatureDecoder",
     ]
+    _keep_in_fp32_modules_strict = ["decoder.mlp"]
+    # Set on the copies that dpiqa.inference makes: their constants are folded, so they can only score.
+    is_frozen_for_inference = False
     # The loss is a mean over the batch: Trainer divides by the number of accumulation steps itself.
     accepts_loss_kwargs = False
 
     def __init__(self, config: DPIQAConfig):
+        # Here and not above: AutoModel knows this class, and whoever scores with a student needs no diffusers.
+        from diffusers import T2IAdapter, UNet2DConditionModel
+
         super().__init__(config)
-        self.autoencoder = _encoder_only(config)
+        self.autoencoder = _encoder_only(_autoencoder_class(config.autoencoder_type)(**config.autoencoder_config))
         self.unet = _without_output(UNet2DConditionModel(**config.unet_config))
         if self.autoencoder.config.latent_channels != self.unet.config.in_channels:
             raise ValueError(
@@ -193,7 +241,12 @@ class DPIQAModel(PreTrainedModel):
             OSError: When a part is missing.
             ValueError: When the parts do not fit together.
         """
+        from diffusers import AutoencoderKL, UNet2DConditionModel
+
         hub_options = hub_options or {}
+        missing = [part for part in ("vae", "unet") if not os.path.isdir(os.path.join(stable_diffusion, part))]
+        if os.path.isdir(stable_diffusion) and missing:
+            raise OSError(f"{stable_diffusion} has no folder {missing[0]}/: expected diffusers' format.")
         load = {"use_safetensors": True, "variant": variant, **hub_options}
         autoencoder_config = AutoencoderKL.load_config(stable_diffusion, subfolder="vae", **hub_options)
         autoencoder_class = _autoencoder_class(autoencoder_config["_class_name"])
@@ -209,8 +262,8 @@ class DPIQAModel(PreTrainedModel):
             raise ValueError("Give prompts or prompt_embeddings, not both.")
         config = DPIQAConfig(
             autoencoder_type=autoencoder_class.__name__,
-            autoencoder_config=_public(autoencoder.config),
-            unet_config=_public(unet.config),
+            autoencoder_config=_init_config(autoencoder),
+            unet_config=_init_config(unet),
             num_prompts=len(prompt_embeddings),
             text_features=text_features,
             **kwargs,
@@ -240,7 +293,19 @@ class DPIQAModel(PreTrainedModel):
             )
         self.text_adapter.prompt_embeddings.copy_(prompt_embeddings)
 
+    def save_pretrained(self, *args: Any, **kwargs: Any) -> None:
+        """As `PreTrainedModel.save_pretrained`.
+
+        Raises:
+            ValueError: When the model was frozen for inference.
+        """
+        if self.is_frozen_for_inference:
+            raise ValueError("This model was frozen for inference: save the model that it was made from.")
+        super().save_pretrained(*args, **kwargs)
+
     def train(self, mode: bool = True) -> DPIQAModel:
+        if mode and self.is_frozen_for_inference:
+            raise ValueError("This model was frozen for inference: train the model that it was made from.")
         super().train(mode)
         self.autoencoder.eval()
         return self
@@ -321,14 +386,14 @@ def _keep_output(block: nn.Module, args: Any, output: torch.Tensor) -> None:
 
 
 def _autoencoder_class(name: str) -> type[AutoencoderKL] | type[AutoencoderTiny]:
-    classes = {"AutoencoderKL": AutoencoderKL, "AutoencoderTiny": AutoencoderTiny}
-    if name not in classes:
-        raise ValueError(f"Unsupported autoencoder {name!r}: expected {' or '.join(classes)}.")
-    return classes[name]
+    import diffusers
+
+    if name not in ("AutoencoderKL", "AutoencoderTiny"):
+        raise ValueError(f"Unsupported autoencoder {name!r}: expected AutoencoderKL or AutoencoderTiny.")
+    return getattr(diffusers, name)
 
 
-def _encoder_only(config: DPIQAConfig) -> AutoencoderKL | AutoencoderTiny:
-    autoencoder = _autoencoder_class(config.autoencoder_type)(**config.autoencoder_config)
+def _encoder_only(autoencoder: AutoencoderKL | AutoencoderTiny) -> AutoencoderKL | AutoencoderTiny:
     autoencoder.decoder = None
     autoencoder.post_quant_conv = None
     return autoencoder
@@ -340,8 +405,10 @@ def _without_output(unet: UNet2DConditionModel) -> UNet2DConditionModel:
     return unet
 
 
-def _public(config: dict[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in config.items() if not key.startswith("_")}
+def _init_config(module: nn.Module) -> dict[str, Any]:
+    """What a diffusers module was made with; its config holds more than that."""
+    names = inspect.signature(type(module).__init__).parameters
+    return {key: value for key, value in module.config.items() if key in names}
 
 
 def _load_kept(module: nn.Module, full: nn.Module) -> None:

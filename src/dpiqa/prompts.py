@@ -6,10 +6,12 @@ import os
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from itertools import product
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
-from transformers import AutoTokenizer, CLIPTextModelWithProjection
+
+if TYPE_CHECKING:
+    from transformers import CLIPTextModelWithProjection
 
 _QUALITIES = ("bad", "poor", "fair", "good", "perfect")
 _SCENES = ("animal", "cityscape", "human", "indoor", "landscape", "night", "plant", "still_life", "others")
@@ -96,11 +98,13 @@ def load_text_model(source: str | os.PathLike[str], **hub_options: Any) -> tuple
     Raises:
         OSError: When there is no such checkpoint.
     """
+    from transformers import AutoTokenizer, CLIPTextModelWithProjection
+
     tokenizer = AutoTokenizer.from_pretrained(source, **hub_options)
     return tokenizer, CLIPTextModelWithProjection.from_pretrained(source, **hub_options).eval()
 
 
-@torch.inference_mode()
+@torch.no_grad()
 def encode_prompts(
     prompts: Sequence[str],
     tokenizer: Any,
@@ -142,4 +146,4 @@ def encode_prompts(
         output = text_model.text_model(**tokens)
         pooled = text_features == "pooled"
         rows.append(output.pooler_output if pooled else output.last_hidden_state[tokens["attention_mask"].bool()])
-    return torch.cat(rows).float().cpu().clone()
+    return torch.cat(rows).float().cpu()

@@ -2,6 +2,7 @@
 
 import typer
 
+from .convert import convert
 from .env import env
 from .score import score
 
@@ -12,6 +13,7 @@ app = typer.Typer(
     help="Blind image quality assessment: how good does a photo look?",
 )
 app.command()(score)
+app.command()(convert)
 app.command()(env)
 
 __all__ = ["app"]

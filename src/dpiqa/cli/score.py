@@ -24,11 +24,17 @@ def score(
         list[str], typer.Argument(metavar="INPUTS...", help="Photos, folders, patterns; - reads a list from stdin.")
     ],
     model: Annotated[
-        str | None, typer.Option(help="Folder or Hub id of a student.", show_default="the bundled student")
+        str | None,
+        typer.Option(help="Folder or Hub id of a student or a teacher.", show_default="the bundled student"),
     ] = None,
     device: Annotated[str, typer.Option(help="auto (cuda, mps, cpu), or a torch device.")] = "auto",
-    dtype: Annotated[str, typer.Option(help="float32, bfloat16 or float16.")] = "float32",
-    batch_size: Annotated[int, typer.Option(min=1, help="Photos per forward pass; scores do not depend on it.")] = 16,
+    dtype: Annotated[str, typer.Option(help="auto, float32, bfloat16 or float16.")] = "auto",
+    batch_size: Annotated[
+        int | None,
+        typer.Option(
+            min=1, help="Photos per forward pass; scores do not depend on it.", show_default="16; less for a teacher"
+        ),
+    ] = None,
     workers: Annotated[int | None, typer.Option(min=1, help="Decoding threads.", show_default="one per core")] = None,
     output: Annotated[Path | None, typer.Option("--output", "-o", help="A .csv, .jsonl or .parquet file.")] = None,
     maps: Annotated[Path | None, typer.Option(help="Folder for quality maps laid over the photos, as PNG.")] = None,
@@ -53,8 +59,8 @@ def score(
 
     with _writer(output) as write:
         scorer = _load(model, device=device, dtype=dtype, batch_size=batch_size, workers=workers)
-        if maps is not None and scorer.model.config.head != "pooled":
-            raise typer.BadParameter("this checkpoint has no quality map (spatial head)", param_hint="--maps")
+        if maps is not None and getattr(scorer.model.config, "head", None) != "pooled":
+            raise typer.BadParameter("only students with the pooled head have quality maps", param_hint="--maps")
         rows: Iterator[dict[str, Any]] = (to_row(path, result) for path, result in _score(scorer, found.paths, maps))
         if sort:
             rows = iter(sorted(rows, key=lambda row: (row["score"] is None, -(row["score"] or 0))))
