@@ -233,10 +233,9 @@ class DPIQAConfig(_QualityConfig):
     @property
     def latent_stride(self) -> int:
         """Pixels per latent along a side: 8 for Stable Diffusion."""
-        name = "block_out_channels" if self.autoencoder_type == "AutoencoderKL" else "encoder_block_out_channels"
-        # Both autoencoders halve between their levels; without a word about levels diffusers' AutoencoderTiny has 4.
-        levels = self.autoencoder_config.get(name, (64,) * (1 if self.autoencoder_type == "AutoencoderKL" else 4))
-        return 2 ** (len(levels) - 1)
+        name, levels = ("block_out_channels", 1) if self.autoencoder_type == "AutoencoderKL" else _TINY_LEVELS
+        # Both autoencoders halve between their levels.
+        return 2 ** (len((self.autoencoder_config or {}).get(name, range(levels))) - 1)
 
     def validate_values(self) -> None:
         """Checks what the types do not say; called by `@strict`."""
@@ -245,28 +244,30 @@ class DPIQAConfig(_QualityConfig):
                 "Expected num_prompts >= 1, timestep >= 0 and decoder_channels >= 16, got "
                 f"{self.num_prompts}, {self.timestep} and {self.decoder_channels}."
             )
-        channels = self.unet_config.get("block_out_channels")
-        if not channels or not isinstance(self.unet_config.get("cross_attention_dim"), int):
+        unet, adapter = self.unet_config or {}, self.image_adapter_config or {}
+        channels = unet.get("block_out_channels")
+        if not channels or not isinstance(unet.get("cross_attention_dim"), int):
             raise ValueError(
                 "unet_config must have block_out_channels and one cross_attention_dim, as the unet/config.json of a "
-                f"Stable Diffusion 1 or 2 has; got {channels!r} and {self.unet_config.get('cross_attention_dim')!r}."
+                f"Stable Diffusion 1 or 2 has; got {channels!r} and {unet.get('cross_attention_dim')!r}."
             )
-        if self.unet_config.get("addition_embed_type") or self.unet_config.get("class_embed_type"):
+        if any(unet.get(name) for name in ("addition_embed_type", "class_embed_type", "encoder_hid_dim_type")):
             raise ValueError("UNets that take more than latents, timestep and text (Stable Diffusion XL) do not work.")
-        adapter = self.image_adapter_config
-        if (
-            list(adapter.get("channels", ())) != list(channels)
-            or adapter.get("downscale_factor") != self.latent_stride
-        ):
+        fits = list(adapter.get("channels", ())) == list(channels)
+        if not fits or adapter.get("downscale_factor") != self.latent_stride:
             raise ValueError(
                 f"The image adapter must have the UNet's channels {list(channels)} and the autoencoder's factor "
                 f"{self.latent_stride} as downscale_factor, got {adapter}."
             )
-        without_attention = [kind for kind in self.unet_config.get("down_block_types", ())[:-1] if "Attn" not in kind]
+        without_attention = [kind for kind in unet.get("down_block_types", ())[:-1] if "Attn" not in kind]
         if without_attention:
             raise ValueError(
                 f"Only the UNet's last down block may be without cross-attention, got {without_attention[0]} before."
             )
+
+
+# Where AutoencoderTiny's configuration has its levels, and how many it has without a word about them.
+_TINY_LEVELS = ("encoder_block_out_channels", 4)
 
 
 def _sd_autoencoder_config() -> dict[str, Any]:

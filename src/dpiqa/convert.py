@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import os
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from mmap import ACCESS_READ, mmap
 from pathlib import Path
 from pickle import UnpicklingError
@@ -26,7 +27,7 @@ _STUDENT_BACKBONE = "base_model.features."
 _STUDENT_HEAD = ("conv_transpose.", "fc1.", "fc2.", "fc3.")
 
 # Published name -> ours, for the teacher's parts that keep their inner names, and the decoder's.
-_TEACHER_NAMES = {
+_TEACHER_NAMES: dict[str, str | Callable[[re.Match[str]], str]] = {
     r"gamma$": "text_adapter.gamma",
     r"text_adapter\.fc\.0\.": "text_adapter.fc1.",
     r"text_adapter\.fc\.2\.": "text_adapter.fc2.",
@@ -95,22 +96,22 @@ def convert_checkpoint(
         grid = None
         if prompt_embeddings is None:
             grid = PromptGrid()
-            prompt_embeddings = encode_prompts(list(grid), *load_text_model(text_model))
-        elif not isinstance(prompt_embeddings, torch.Tensor):
-            prompt_embeddings = _load_tensor(prompt_embeddings)
-        config = config or DPIQAConfig(pixel_range="unit", latent_sampling="sample", score_range=(0.0, 100.0))
-        config.num_prompts = len(prompt_embeddings)
+            rows = encode_prompts(list(grid), *load_text_model(text_model))
+        else:
+            rows = _load_tensor(prompt_embeddings)
+        published_behaviour = {"pixel_range": "unit", "latent_sampling": "sample", "score_range": (0.0, 100.0)}
+        config = copy.deepcopy(config) if config else DPIQAConfig(**published_behaviour)
+        config.num_prompts = len(rows)
         config.prompt_grid = grid.to_dict() if grid else None
         with torch.device("meta"):
             model = DPIQAModel(config)
         weights = convert_teacher_state_dict(published, model)
         expected = tuple(model.text_adapter.prompt_embeddings.shape)
-        if tuple(prompt_embeddings.shape) != expected:
+        if tuple(rows.shape) != expected:
             raise ValueError(
-                f"Expected prompt embeddings of shape (num_prompts, {expected[1]}), got "
-                f"{tuple(prompt_embeddings.shape)}."
+                f"Expected prompt embeddings of shape (num_prompts, {expected[1]}), got {tuple(rows.shape)}."
             )
-        weights["text_adapter.prompt_embeddings"] = prompt_embeddings
+        weights["text_adapter.prompt_embeddings"] = rows
     weights = {key: value.float() if value.is_floating_point() else value for key, value in weights.items()}
     model.load_state_dict(weights, assign=True)
     model.eval().save_pretrained(output)
@@ -212,17 +213,19 @@ def _load_pickle(path: str | os.PathLike[str]) -> dict[str, torch.Tensor]:
     return content
 
 
-def _load_tensor(path: str | os.PathLike[str]) -> torch.Tensor:
-    suffix = Path(path).suffix
+def _load_tensor(source: str | os.PathLike[str] | torch.Tensor) -> torch.Tensor:
+    if isinstance(source, torch.Tensor):
+        return source
+    suffix = Path(source).suffix
     if suffix == ".npy":
-        tensor: Any = torch.from_numpy(np.load(path, allow_pickle=False))
+        tensor: Any = torch.from_numpy(np.load(source, allow_pickle=False))
     elif suffix == ".safetensors":
-        tensors = load_file(path)
+        tensors = load_file(source)
         tensor = next(iter(tensors.values())) if len(tensors) == 1 else tensors
     else:
-        tensor = torch.load(path, map_location="cpu", weights_only=True)
+        tensor = torch.load(source, map_location="cpu", weights_only=True)
     if not isinstance(tensor, torch.Tensor) or tensor.ndim != 2 or not tensor.is_floating_point():
-        raise ValueError(f"{path}: expected one floating point tensor of shape (num_prompts, width).")
+        raise ValueError(f"{source}: expected one floating point tensor of shape (num_prompts, width).")
     return tensor
 
 

@@ -166,15 +166,16 @@ class DPIQAModel(PreTrainedModel):
         from diffusers import T2IAdapter, UNet2DConditionModel
 
         super().__init__(config)
-        self.autoencoder = _encoder_only(_autoencoder_class(config.autoencoder_type)(**config.autoencoder_config))
-        self.unet = _without_output(UNet2DConditionModel(**config.unet_config))
+        parts: Any = config  # whose configurations are dicts by now
+        self.autoencoder = _encoder_only(_autoencoder_class(config.autoencoder_type)(**parts.autoencoder_config))
+        self.unet = _without_output(UNet2DConditionModel(**parts.unet_config))
         if self.autoencoder.config.latent_channels != self.unet.config.in_channels:
             raise ValueError(
                 f"The autoencoder's {self.autoencoder.config.latent_channels} latent channels do not fit the UNet's "
                 f"{self.unet.config.in_channels} input channels."
             )
         self.text_adapter = TextAdapter(config.num_prompts, self.unet.config.cross_attention_dim)
-        self.image_adapter = T2IAdapter(in_channels=3, adapter_type="full_adapter", **config.image_adapter_config)
+        self.image_adapter = T2IAdapter(in_channels=3, adapter_type="full_adapter", **parts.image_adapter_config)
         # The up blocks are as wide as the down blocks in reverse; the decoder takes the last one first.
         self.decoder = QualityFeatureDecoder(self.unet.config.block_out_channels, config)
         for block in self.unet.up_blocks:
