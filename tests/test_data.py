@@ -1,57 +1,197 @@
+"""Data sets as they are released, and the user's own, become one schema."""
+
+import json
+import shutil
+
 import numpy as np
 import pytest
-from PIL import ImageEnhance
+from datasets import Dataset, Image, load_dataset
+from typer.testing import CliRunner
 
-from biq2021 import make_release
-from dpiqa.data.biq2021 import read_biq2021
-from dpiqa.data.scenes import near_duplicates, scene_groups, scene_hashes
+import releases
+from dpiqa import open_image
+from dpiqa.cli import app
+from dpiqa.data import RELEASES, load_iqa_dataset, load_ratings
+
+# Photos, MOS of the first as released and normalised, and its deviation in units of the normalised MOS.
+EXPECTED = {
+    "biq2021": (12, 0.0, 0.0, None),
+    "clive": (10, 7.0, 0.07, 0.2),
+    "kadid10k": (30, 5.0, 1.0, 0.2),
+    "koniq10k": (10, 0.0, 0.0, 0.125),
+    "livefb": (10, 70.0, 0.7, None),
+    "spaq": (10, 0.0, 0.0, None),
+    "tid2013": (20, 0.0, 0.0, None),
+}
 
 
-class TestBiq2021:
+@pytest.fixture
+def release(tmp_path):
+    def make(name):
+        (tmp_path / name).mkdir()
+        return releases.MAKE[name](tmp_path / name)
+
+    return make
+
+
+class TestReleases:
+    def test_every_data_set_is_tested(self):
+        assert EXPECTED.keys() == RELEASES.keys() == releases.MAKE.keys()
+
+    @pytest.mark.parametrize("name", EXPECTED)
+    def test_a_release_in_the_common_schema(self, release, name):
+        photos, raw, mos, std = EXPECTED[name]
+        dataset = load_iqa_dataset(name, release(name))
+        assert dataset.column_names == ["image", "mos", "mos_raw", "mos_std", "reference", "name"]
+        assert dataset.features["image"] == Image(decode=False)
+        assert len(dataset) == photos
+        first = dataset[0]
+        assert (first["mos_raw"], first["mos"]) == (pytest.approx(raw), pytest.approx(mos))
+        assert first["mos_std"] == (None if std is None else pytest.approx(std))
+        assert all(0 <= value <= 1 for value in dataset["mos"])
+        assert open_image(first["image"]["path"]).size == (48, 48)
+
+    def test_clive_skips_the_images_that_trained_the_observers(self, release):
+        assert not [name for name in load_iqa_dataset("clive", release("clive"))["name"] if name.startswith("t")]
+
+    def test_synthetic_sets_name_their_references(self, release):
+        assert set(load_iqa_dataset("tid2013", release("tid2013"))["reference"]) == {f"I0{i}" for i in range(1, 6)}
+
+    def test_official_splits_are_kept(self, release):
+        loaded = load_ratings("koniq10k", release("koniq10k"))
+        assert loaded.official
+        assert loaded.splits == ["train"] * 4 + ["validation"] * 4 + ["test"] * 2
+
+    def test_an_official_split_without_validation_gets_one_from_train(self, release):
+        loaded = load_ratings("biq2021", release("biq2021"))
+        assert loaded.splits[9:] == ["test"] * 3
+        assert set(loaded.splits[:9]) == {"train", "validation"}
+
+    def test_missing_and_unreadable_images_are_counted_and_named(self, release, caplog):
+        root = release("spaq")
+        (root / "TestImage" / "00003.jpg").unlink()
+        (root / "TestImage" / "00004.jpg").write_bytes(b"")
+        message = (
+            r"2 of 10 images are missing or unreadable: 00003.jpg \(no such file\), 00004.jpg \(the file is empty"
+        )
+        with pytest.raises(FileNotFoundError, match=message):
+            load_iqa_dataset("spaq", root)
+        assert len(load_iqa_dataset("spaq", root, allow_missing=True)) == 8
+        assert "They are left out" in caplog.text
+
+    def test_a_folder_that_is_no_release_is_an_error(self, tmp_path):
+        with pytest.raises(FileNotFoundError, match="as its authors release it"):
+            load_iqa_dataset("kadid10k", tmp_path)
+
+    def test_a_release_needs_its_folder(self):
+        with pytest.raises(ValueError, match=r"KonIQ-10k has to be downloaded first \(http"):
+            load_iqa_dataset("koniq10k")
+
+    @pytest.mark.parametrize(("argument", "value"), [("split", "dev"), ("split_by", "author")])
+    def test_unknown_words_are_errors(self, release, argument, value):
+        with pytest.raises(ValueError, match=value):
+            load_iqa_dataset("spaq", release("spaq"), **{argument: value})
+
+
+class TestOwnPhotos:
     @pytest.fixture
-    def release(self, tmp_path, photos):
-        return make_release(tmp_path / "BIQ2021", photos, train=6, test=3)
+    def folder(self, tmp_path):
+        releases.save_pictures(tmp_path, [f"photos/{index}.png" for index in range(6)])
+        return tmp_path
 
-    def test_both_splits_are_read_in_the_order_of_their_files(self, release):
-        train, test = read_biq2021(release, "train"), read_biq2021(str(release), "test")
-        assert [photo.subset for photo in train] == ["ss01", "ss02", "ss03"] * 2
-        assert len(test) == 3
-        assert all(0 <= photo.mos <= 1 for photo in train)
+    ROWS = [{"path": f"photos/{index}.png", "mos": 1 + index * 0.8, "std": 0.4} for index in range(6)]
 
-    def test_names_are_matched_whatever_their_case(self, release):
-        assert {photo.path.suffix for photo in read_biq2021(release, "train")} == {".jpg", ".JPG"}
-        assert all(photo.path.exists() for photo in read_biq2021(release, "train"))
+    @pytest.mark.parametrize("suffix", ["csv", "jsonl", "parquet"])
+    def test_tables_on_any_scale(self, folder, suffix):
+        table = folder / f"labels.{suffix}"
+        write = {"csv": Dataset.to_csv, "jsonl": Dataset.to_json, "parquet": Dataset.to_parquet}[suffix]
+        write(Dataset.from_list(self.ROWS), table)
+        dataset = load_iqa_dataset(table, mos_range=(1, 5))
+        assert dataset["mos"][:] == pytest.approx([0, 0.2, 0.4, 0.6, 0.8, 1.0])
+        assert dataset[0]["mos_std"] == pytest.approx(0.1)
 
-    def test_missing_images_are_counted_and_named(self, release):
-        (release / "Images" / "ss01 (Train0).jpg").unlink()
-        with pytest.raises(FileNotFoundError, match=r"1 images of Train.*ss01 \(Train0\)\.jpg"):
-            read_biq2021(release, "train")
+    def test_paths_start_from_the_root(self, folder, tmp_path_factory):
+        table = tmp_path_factory.mktemp("elsewhere") / "labels.csv"
+        Dataset.from_list(self.ROWS).to_csv(table)
+        assert len(load_iqa_dataset(table, folder, mos_range=(1, 5))) == 6
 
-    def test_an_unknown_split_is_an_error(self, release):
-        with pytest.raises(ValueError, match=r"'validation'.*train, test"):
-            read_biq2021(release, "validation")
+    def test_a_scale_that_does_not_fit_is_an_error(self, folder):
+        Dataset.from_list(self.ROWS).to_csv(folder / "labels.csv")
+        with pytest.raises(ValueError, match=r"from 1 to 5, outside of 0 to 1: give mos_range"):
+            load_iqa_dataset(folder / "labels.csv")
+
+    def test_an_image_folder_with_metadata(self, folder):
+        rows = [{"file_name": row["path"], "score": index / 5} for index, row in enumerate(self.ROWS)]
+        Dataset.from_list(rows).to_csv(folder / "metadata.csv")
+        assert load_iqa_dataset(folder)["mos"][:] == pytest.approx([0, 0.2, 0.4, 0.6, 0.8, 1.0])
+
+    def test_own_splits_are_kept(self, folder):
+        rows = [row | {"split": "val" if index == 2 else "test"} for index, row in enumerate(self.ROWS)]
+        Dataset.from_list(rows).to_csv(folder / "labels.csv")
+        dataset = load_iqa_dataset(folder / "labels.csv", mos_range=(1, 5), split="validation")
+        assert dataset["name"][:] == ["photos/2.png"]
+
+    @pytest.mark.parametrize(
+        ("text", "message"),
+        [
+            ("file,mos\na.png,1\n", "expected a column path or"),
+            ("path,grade\na.png,1\n", "expected a column mos or"),
+            ("path,mos\na.png,1\nb.png,high\n", "row 2: mos is 'high'"),
+            ("path,mos,split\na.png,1,holdout\n", "row 1: unknown split 'holdout'"),
+            ("path,mos\n", "has no rows"),
+        ],
+    )
+    def test_bad_tables_are_errors_that_name_the_row(self, tmp_path, text, message):
+        (tmp_path / "labels.csv").write_text(text)
+        with pytest.raises(ValueError, match=message):
+            load_iqa_dataset(tmp_path / "labels.csv")
 
 
-class TestScenes:
-    def test_the_same_scene_is_one_group(self, photos):
-        darker = ImageEnhance.Brightness(photos[0]).enhance(0.7)
-        smaller = photos[0].resize((320, 214))
-        groups = scene_groups(scene_hashes([photos[0], photos[1], darker, smaller]))
-        assert groups[0] == groups[2] == groups[3] != groups[1]
+class TestPrepare:
+    @pytest.fixture
+    def prepared(self, release, tmp_path):
+        output = tmp_path / "prepared"
+        arguments = ["prepare", "koniq10k", "--root", str(release("koniq10k")), "-o", str(output)]
+        result = CliRunner().invoke(app, arguments)
+        assert result.exit_code == 0, result.output
+        shutil.rmtree(tmp_path / "koniq10k")  # the images are inside now
+        return output
 
-    def test_groups_follow_chains(self):
-        hashes = np.zeros((3, 256), bool)
-        hashes[1, :15] = True
-        hashes[2, :30] = True
-        assert len(set(scene_groups(hashes, max_distance=20))) == 1
-        assert len(set(scene_groups(hashes, max_distance=10))) == 3
+    def test_plain_load_dataset_reads_it(self, prepared, tmp_path):
+        loaded = load_dataset(str(prepared), cache_dir=str(tmp_path / "cache"))
+        assert {split: len(rows) for split, rows in loaded.items()} == {"train": 4, "validation": 4, "test": 2}
+        assert loaded["train"][0]["image"].size == (48, 48)
 
-    def test_near_duplicates_are_counted_in_bits(self):
-        rng = np.random.default_rng(0)
-        a, b = rng.random((50, 256)) < 0.5, rng.random((40, 256)) < 0.5
-        b[7] = a[3]
-        b[7, :20] ^= True
-        b[8] = a[4]
-        b[8, :21] ^= True
-        rows, columns = near_duplicates(a, b, max_distance=20)
-        assert (rows.tolist(), columns.tolist()) == ([3], [7])
+    def test_it_comes_back_in_the_common_schema(self, prepared, tmp_path):
+        dataset = load_iqa_dataset(prepared, split="test", cache_dir=str(tmp_path / "cache"))
+        assert dataset.features["image"] == Image(decode=False)
+        assert dataset["mos"][:] == pytest.approx([0.8, 0.9])
+        assert dataset["mos_raw"][:] == pytest.approx([80, 90])
+        assert open_image(dataset[0]["image"]["bytes"]).size == (48, 48)
+
+    def test_it_can_be_streamed(self, prepared, tmp_path):
+        stream = load_iqa_dataset(prepared, split="test", streaming=True)
+        assert [round(row["mos"], 6) for row in stream] == [0.8, 0.9]
+        file = next((prepared / "data").glob("train*.parquet"))
+        assert len(list(load_iqa_dataset(file, streaming=True))) == 4
+
+    def test_the_card_says_what_it_is(self, prepared):
+        card = (prepared / "README.md").read_text()
+        for part in ("KonIQ-10k", "Licence", "Hosu", "its authors' split", "0.8 .. 0.9 ####", "SHA-256"):
+            assert part in card
+
+    def test_it_overwrites_nothing(self, prepared, release):
+        again = ["prepare", "koniq10k", "--root", str(prepared), "-o", str(prepared)]
+        result = CliRunner().invoke(app, again)
+        assert result.exit_code == 2
+        assert "holds Parquet files" in result.output
+
+
+def test_any_data_set_with_images_and_scores(tmp_path):
+    pictures = [{"image": releases.picture(seed), "quality": float(seed)} for seed in range(5)]
+    Dataset.from_list(pictures).cast_column("image", Image()).to_parquet(tmp_path / "hub" / "train.parquet")
+    dataset = load_iqa_dataset(tmp_path / "hub", mos_range=(0, 4), cache_dir=str(tmp_path / "cache"))
+    assert dataset["mos"][:] == pytest.approx(np.linspace(0, 1, 5))
+    with pytest.raises(ValueError, match="outside of 0 to 1"):
+        load_iqa_dataset(tmp_path / "hub", cache_dir=str(tmp_path / "cache"))
+    assert json.dumps(dataset[0]["reference"]) == "null"

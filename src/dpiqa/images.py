@@ -125,6 +125,17 @@ def open_photo(
     return _from_file(source, name, max_pixels, cover)
 
 
+def check_image(path: str | os.PathLike[str], *, max_pixels: int = DEFAULT_MAX_PIXELS) -> None:
+    """Looks at a file's header only: quick, and finds all that is wrong with it but damaged image data.
+
+    Raises:
+        FileNotFoundError: When there is no such file.
+        ImageError: As [`open_image`] does.
+    """
+    with open(path, "rb") as file, _read_header(file, os.fspath(path)) as image:
+        _check_size(image.size, os.fspath(path), max_pixels)
+
+
 def describe(source: Any) -> str:
     """Names a source in messages and tables: the path, or the kind of object."""
     if isinstance(source, str | os.PathLike):
@@ -150,7 +161,7 @@ def to_rgb(image: Image.Image) -> Image.Image:
     return image.convert("RGB")
 
 
-def _from_file(file: BinaryIO, name: str, max_pixels: int, cover: tuple[int, int] | None) -> Photo:
+def _read_header(file: BinaryIO, name: str) -> Image.Image:
     head = file.read(32)
     file.seek(0)
     if not head:
@@ -158,14 +169,17 @@ def _from_file(file: BinaryIO, name: str, max_pixels: int, cover: tuple[int, int
     _load_plugin(head)
     try:
         with _own_pixel_limit():
-            image = Image.open(file, formats=_readable_formats())
+            return Image.open(file, formats=_readable_formats())
     except UnidentifiedImageError:
         raise _unidentified(name, head) from None
     except MemoryError:
         raise
     except Exception as error:  # on damaged data Pillow's readers raise nearly anything
         raise CorruptImageError(name, f"the header is damaged ({error}).") from error
-    with image:
+
+
+def _from_file(file: BinaryIO, name: str, max_pixels: int, cover: tuple[int, int] | None) -> Photo:
+    with _read_header(file, name) as image:
         if cover is None or image.format != "JPEG":
             return _from_pil(image, name, max_pixels)
         _check_size(image.size, name, max_pixels)

@@ -100,7 +100,8 @@ def _fold_context(model: DPIQAModel) -> None:
             key = F.linear(context, module.to_k.weight.float(), _float_or_none(module.to_k.bias))
             value = F.linear(context, module.to_v.weight.float(), _float_or_none(module.to_v.bias))
             for name, folded in (("folded_key", key), ("folded_value", value)):
-                module.register_buffer(name, _split_heads(folded[None], module.heads).contiguous())
+                # Three dimensions, which the channels-last memory format leaves alone.
+                module.register_buffer(name, _split_heads(folded, module.heads).contiguous())
             module.to_k = module.to_v = None
     model.text_adapter = _NoContext(context.shape[1])
 
@@ -154,7 +155,8 @@ class _FoldedAttention:
 
 
 def _split_heads(tokens: torch.Tensor, heads: int) -> torch.Tensor:
-    return tokens.unflatten(-1, (heads, -1)).transpose(1, 2)
+    """(..., tokens, channels) -> (..., heads, tokens, channels / heads)."""
+    return tokens.unflatten(-1, (heads, -1)).transpose(-2, -3)
 
 
 def _attention(query: torch.Tensor, key: torch.Tensor, value: torch.Tensor) -> torch.Tensor:

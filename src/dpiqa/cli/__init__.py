@@ -4,6 +4,8 @@ import typer
 
 from .convert import convert
 from .env import env
+from .evaluate import evaluate
+from .prepare import distort, prepare
 from .score import score
 
 app = typer.Typer(
@@ -13,6 +15,9 @@ app = typer.Typer(
     help="Blind image quality assessment: how good does a photo look?",
 )
 app.command()(score)
+app.command()(evaluate)
+app.command()(prepare)
+app.command()(distort)
 app.command()(convert)
 app.command()(env)
 

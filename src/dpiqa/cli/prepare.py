@@ -1,0 +1,56 @@
+"""`dpiqa prepare` and `dpiqa distort`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def prepare(
+    name: Annotated[str, typer.Argument(help="biq2021, clive, kadid10k, koniq10k, livefb, spaq, tid2013, or a CSV.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="Folder for the Parquet files and the card.")],
+    root: Annotated[Path | None, typer.Option(help="Folder of the release.", file_okay=False)] = None,
+    push_to: Annotated[str | None, typer.Option(help="Hub data set to upload it to, ORG/NAME; private.")] = None,
+    mos_range: Annotated[
+        tuple[float, float] | None, typer.Option(help="For a CSV: the MOS that become 0 and 1.")
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Of a split that is not official.")] = 0,
+    allow_missing: Annotated[bool, typer.Option("--allow-missing", help="Leave out images that are missing.")] = False,
+) -> None:
+    """Turn a data set as its authors release it into Parquet files with a data set card."""
+    from datasets import disable_progress_bars
+
+    from ..data.prepare import prepare_dataset, push_dataset
+
+    disable_progress_bars()
+    try:
+        counts = prepare_dataset(name, output, root=root, mos_range=mos_range, seed=seed, allow_missing=allow_missing)
+    except (ValueError, OSError) as error:
+        raise typer.BadParameter(str(error)) from None
+    print(f"{output}: " + ", ".join(f"{split} {count}" for split, count in counts.items()))
+    if push_to:
+        print(push_dataset(output, push_to))
+
+
+def distort(
+    images: Annotated[list[str], typer.Argument(metavar="PHOTOS...", help="Pristine photos: files and folders.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="Folder for the distorted photos and their labels.")],
+    max_side: Annotated[int, typer.Option(min=64, help="Photos are made smaller to this longer side first.")] = 512,
+) -> None:
+    """Make a synthetic test set from your own photos: 25 kinds of distortion at five levels each.
+
+    `dpiqa evaluate --data OUTPUT` then says how consistently a model's scores fall with the level.
+    """
+    from ..distortions import make_distorted_set
+    from ..files import find_images
+
+    try:
+        paths = find_images(images).paths
+        if not paths:
+            raise ValueError("no photos found")
+        written = make_distorted_set(paths, output, max_side=max_side)
+    except (ValueError, OSError) as error:
+        raise typer.BadParameter(str(error), param_hint="PHOTOS") from None
+    print(f"{output}: {written} files from {len(paths)} photos")

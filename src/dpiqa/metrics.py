@@ -1,0 +1,191 @@
+"""How well scores agree with opinion scores, with the uncertainty of the figure."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike
+from scipy.optimize import OptimizeWarning, curve_fit
+from scipy.special import expit
+from scipy.stats import bootstrap, kendalltau, pearsonr, spearmanr
+
+_CONSTANT = "the scores are constant: no correlation is defined, 0 stands for it"
+_UNFITTED = "the logistic fit did not converge: a straight line stands for it"
+
+
+@dataclass(frozen=True)
+class Metric:
+    """One figure and its 95 % bootstrap interval.
+
+    Attributes:
+        value: The figure on all photos; always finite.
+        low: 2.5 % quantile over resampled photos.
+        high: 97.5 % quantile.
+        note: What to know about it, or None.
+    """
+
+    value: float
+    low: float
+    high: float
+    note: str | None = None
+
+
+def srcc(scores: ArrayLike, mos: ArrayLike) -> float:
+    """Spearman's rank correlation; 0 when either side is constant."""
+    return _correlation(spearmanr, scores, mos)
+
+
+def plcc(scores: ArrayLike, mos: ArrayLike) -> float:
+    """Pearson's linear correlation of the scores as they are; 0 when either side is constant."""
+    return _correlation(pearsonr, scores, mos)
+
+
+def krcc(scores: ArrayLike, mos: ArrayLike) -> float:
+    """Kendall's rank correlation (tau-b); 0 when either side is constant."""
+    return _correlation(kendalltau, scores, mos)
+
+
+def rmse(scores: ArrayLike, mos: ArrayLike) -> float:
+    """Root mean squared error, in units of the MOS."""
+    return float(np.sqrt(np.mean((np.asarray(scores, float) - np.asarray(mos, float)) ** 2)))
+
+
+def fitted_plcc(scores: ArrayLike, mos: ArrayLike) -> float:
+    """Pearson's correlation after [`logistic_fit`], the field's convention for comparing methods."""
+    return plcc(logistic_fit(scores, mos)[0](np.asarray(scores, float)), mos)
+
+
+def fitted_rmse(scores: ArrayLike, mos: ArrayLike) -> float:
+    """Root mean squared error after [`logistic_fit`]."""
+    return rmse(logistic_fit(scores, mos)[0](np.asarray(scores, float)), mos)
+
+
+def outlier_ratio(scores: ArrayLike, mos: ArrayLike, std: ArrayLike) -> float:
+    """Share of photos whose score, after [`logistic_fit`], is more than two standard deviations from the MOS.
+
+    The standard deviations are those of the photo's opinions (VQEG's definition).
+    """
+    fitted = logistic_fit(scores, mos)[0](np.asarray(scores, float))
+    return float(np.mean(np.abs(fitted - np.asarray(mos, float)) > 2 * np.asarray(std, float)))
+
+
+def logistic_fit(scores: ArrayLike, mos: ArrayLike) -> tuple[Callable[[np.ndarray], np.ndarray], bool]:
+    """Fits the four-parameter logistic that maps scores to the MOS scale (VQEG, FR-TV phase I, 2000).
+
+    Returns:
+        The curve, and whether it is the logistic; where the fit fails or there is too little to fit, it is the
+        straight line of least squares.
+    """
+    x, y = np.asarray(scores, float), np.asarray(mos, float)
+    spread = x.std()
+    if len(x) >= 5 and spread > 0:
+        # Standardised scores, so that the fit does not depend on the scale of the tool that made them.
+        z = (x - x.mean()) / spread
+        rising = np.cov(z, y)[0, 1] >= 0
+        start = (y.max(), y.min(), 0.0, 1.0) if rising else (y.min(), y.max(), 0.0, 1.0)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", OptimizeWarning)
+            try:
+                best, _ = curve_fit(_logistic, z, y, start, maxfev=5000)
+            except RuntimeError:
+                best = None
+        if best is not None and np.isfinite(best).all():
+            mean = x.mean()
+            return lambda values: _logistic((values - mean) / spread, *best), True
+    slope = float(np.cov(x, y)[0, 1] / x.var(ddof=1)) if len(x) > 1 and spread > 0 else 0.0
+    offset = float(y.mean() - slope * x.mean())
+    return lambda values: slope * values + offset, False
+
+
+def correlation_report(
+    scores: ArrayLike,
+    mos: ArrayLike,
+    std: ArrayLike | None = None,
+    *,
+    half_width: float | None = None,
+    resamples: int = 1000,
+    seed: int = 0,
+) -> dict[str, Metric]:
+    """All of the field's figures, each with a 95 % interval from resampling photos.
+
+    Args:
+        scores: (photos,) finite scores of a model.
+        mos: (photos,) opinion scores.
+        std: (photos,) standard deviations of the opinions, for the outlier ratio.
+        half_width: Of the interval that the model gives with each score, for the share of MOS that it covers.
+        resamples: Of the bootstrap; 0 leaves the intervals out (low and high are then the value).
+        seed: Of the bootstrap.
+
+    Returns:
+        "srcc", "plcc", "plcc_fitted", "krcc", "rmse", "rmse_fitted", and "outlier_ratio" and "interval_coverage" where
+        `std` and `half_width` are given. PLCC and RMSE are of the scores as they are; "fitted" says that a logistic
+        was fitted to these MOS first.
+
+    Raises:
+        ValueError: When the lengths differ, there are fewer than two photos, or a value is not finite.
+    """
+    columns = [np.asarray(scores, float), np.asarray(mos, float)]
+    if std is not None:
+        columns.append(np.asarray(std, float))
+    if len({column.shape for column in columns}) > 1 or columns[0].ndim != 1 or len(columns[0]) < 2:
+        shapes = ", ".join(str(column.shape) for column in columns)
+        raise ValueError(f"Expected scores and MOS of the same two or more photos, got shapes {shapes}.")
+    if not all(np.isfinite(column).all() for column in columns):
+        raise ValueError("Scores and MOS must be finite: leave out the photos that could not be scored.")
+    constant = np.ptp(columns[0]) == 0 or np.ptp(columns[1]) == 0
+    unfitted = not logistic_fit(*columns[:2])[1]
+    functions: dict[str, tuple[Callable[..., float], str | None]] = {
+        "srcc": (srcc, _CONSTANT if constant else None),
+        "plcc": (plcc, _CONSTANT if constant else None),
+        "plcc_fitted": (fitted_plcc, _CONSTANT if constant else _UNFITTED if unfitted else None),
+        "krcc": (krcc, _CONSTANT if constant else None),
+        "rmse": (rmse, None),
+        "rmse_fitted": (fitted_rmse, _UNFITTED if unfitted else None),
+    }
+    report = {
+        name: _with_interval(function, columns[:2], note, resamples, seed)
+        for name, (function, note) in functions.items()
+    }
+    if std is not None:
+        report["outlier_ratio"] = _with_interval(outlier_ratio, columns, None, resamples, seed)
+    if half_width is not None:
+
+        def coverage(x: np.ndarray, y: np.ndarray) -> float:
+            return float(np.mean(np.abs(x - y) <= half_width))
+
+        report["interval_coverage"] = _with_interval(coverage, columns[:2], None, resamples, seed)
+    return report
+
+
+def _with_interval(
+    function: Callable[..., float], columns: list[np.ndarray], note: str | None, resamples: int, seed: int
+) -> Metric:
+    value = function(*columns)
+    if resamples == 0 or np.ptp(columns[0]) == 0:
+        return Metric(value, value, value, note)
+    interval = bootstrap(
+        columns,
+        function,
+        paired=True,
+        vectorized=False,
+        n_resamples=resamples,
+        method="percentile",
+        rng=np.random.default_rng(seed),
+    ).confidence_interval
+    return Metric(value, float(interval.low), float(interval.high), note)
+
+
+def _correlation(function: Callable[..., object], scores: ArrayLike, mos: ArrayLike) -> float:
+    x, y = np.asarray(scores, float), np.asarray(mos, float)
+    if np.ptp(x) == 0 or np.ptp(y) == 0:
+        return 0.0
+    value = float(function(x, y).statistic)  # type: ignore[attr-defined]
+    # Scores that differ in their last digits only are constant to scipy.
+    return value if np.isfinite(value) else 0.0
+
+
+def _logistic(x: np.ndarray, top: float, bottom: float, middle: float, width: float) -> np.ndarray:
+    return bottom + (top - bottom) * expit((x - middle) / (abs(width) + 1e-12))
