@@ -126,6 +126,29 @@ class TestOrientation:
         assert open_image(data).size == photo.size
 
 
+class TestTwice:
+    """What was opened stays as it is when it is opened again, as processor and scorer do with a PIL image."""
+
+    def test_orientation_is_applied_once(self, photo):
+        exif = Image.Exif()
+        exif[0x0112] = 6
+        opened = open_image(encoded(photo, exif=exif))
+        assert open_image(opened).size == opened.size == photo.size[::-1]
+
+    def test_a_profile_is_applied_once(self, photo):
+        lab = ImageCms.createProfile("LAB")
+        stored = ImageCms.profileToProfile(photo, ImageCms.createProfile("sRGB"), lab, outputMode="LAB")
+        profile = ImageCms.ImageCmsProfile(lab).tobytes()
+        opened = open_image(encoded(stored, "TIFF", icc_profile=profile))
+        assert mean_difference(open_image(opened), opened) == 0
+
+    def test_the_caller_keeps_his_metadata(self, photo):
+        photo = photo.copy()
+        photo.info["comment"] = "mine"
+        open_image(photo)
+        assert photo.info["comment"] == "mine"
+
+
 class TestColour:
     def test_cmyk(self, photo):
         assert mean_difference(open_image(encoded(photo.convert("CMYK"), quality=95)), photo) < 5

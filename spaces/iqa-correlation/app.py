@@ -3,4 +3,4 @@
 import evaluate
 from evaluate.utils import launch_gradio_widget
 
-launch_gradio_widget(evaluate.load("iqa_correlation.py"))
+launch_gradio_widget(evaluate.load("iqa-correlation.py"))

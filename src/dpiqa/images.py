@@ -203,6 +203,8 @@ def _from_pil(image: Image.Image, name: str, max_pixels: int) -> Photo:
         raise
     except Exception as error:  # see _from_file
         raise CorruptImageError(name, f"the image data are damaged or cut short ({error}).") from error
+    # Orientation and colour profile are in the pixels now: what is opened a second time must not change again.
+    image.info = {}
     return Photo(image, *image.size)
 
 

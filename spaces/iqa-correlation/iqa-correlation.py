@@ -6,8 +6,8 @@ import evaluate
 from dpiqa.metrics import correlation_report
 
 _DESCRIPTION = """\
-SRCC, PLCC (of the scores as they are, and after the field's four-parameter logistic fit), KRCC and RMSE of predicted image
-quality against mean opinion scores, each with a 95 % bootstrap interval.
+SRCC, PLCC (of the scores as they are, and after the field's four-parameter logistic fit), KRCC and RMSE of predicted
+image quality against mean opinion scores, each with a 95 % bootstrap interval.
 """
 _INPUTS = """\
 Args:
@@ -17,7 +17,7 @@ Args:
     resamples: of the bootstrap; 0 leaves the intervals out.
 Returns:
     For each of srcc, plcc, plcc_fitted, krcc, rmse, rmse_fitted (and outlier_ratio): its value under its name, and
-    "<name>_low" and "<name>_high", the bounds of the interval. Always finite; 0 stands for the correlation of constants.
+    "<name>_low" and "<name>_high", the bounds of the interval. Always finite: constants have a correlation of 0.
 """
 _CITATION = """\
 @article{dpiqa, title={DP-IQA: Utilizing Diffusion Prior for Blind Image Quality Assessment in the Wild},
