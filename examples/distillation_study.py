@@ -1,0 +1,187 @@
+"""Does distillation help? A small teacher, and students trained with and without its feature maps.
+
+    python examples/distillation_study.py --data BIQ2021 --taesd taesd.safetensors --output runs/study
+
+Trains a teacher on BIQ2021's train split, small enough for a CPU: the tiny autoencoder of Stable Diffusion (TAESD) and
+a narrow UNet from random weights. Then students of random weights, under one budget, with and without the feature map
+loss, for several seeds. The epoch with the best validation SRCC is kept; the test split is scored once, at the end.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors.torch import load_file
+from transformers import set_seed
+
+from dpiqa import DPIQAConfig, DPIQAImageProcessor, DPIQAModel, DPIQAStudent, DPIQAStudentConfig
+from dpiqa.data import load_ratings
+from dpiqa.data.load import to_dataset
+from dpiqa.distillation import DistillationDataset, DPIQADistillationTrainer, TeacherTargets
+from dpiqa.trainer import DPIQATrainer, QualityDataset
+from dpiqa.training_arguments import DPIQATrainingArguments
+
+SIZE, FEATURE_SIZE = 96, 24
+UNET = {
+    "in_channels": 4,
+    "out_channels": 4,
+    "block_out_channels": [32, 64, 128],
+    "down_block_types": ["CrossAttnDownBlock2D", "CrossAttnDownBlock2D", "DownBlock2D"],
+    "up_block_types": ["UpBlock2D", "CrossAttnUpBlock2D", "CrossAttnUpBlock2D"],
+    "layers_per_block": 1,
+    "attention_head_dim": 4,
+    "cross_attention_dim": 64,
+    "norm_num_groups": 8,
+}
+
+
+def make_parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--data", type=Path, required=True, help="folder of the BIQ2021 release")
+    parser.add_argument("--taesd", type=Path, help="weights of TAESD; random ones when not given")
+    parser.add_argument("--output", type=Path, required=True)
+    parser.add_argument("--photos", type=int, default=4000, help="photos of the train split to train on")
+    parser.add_argument("--teacher-epochs", type=float, default=4)
+    parser.add_argument("--student-epochs", type=float, default=4)
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--batch-size", type=int, default=32)
+    parser.add_argument("--feature-map-weights", type=float, nargs="+", default=[0.0, 1.0])
+    return parser
+
+
+def small_teacher(taesd: Path | None) -> DPIQAModel:
+    config = DPIQAConfig(
+        autoencoder_type="AutoencoderTiny",
+        autoencoder_config={},
+        unet_config=UNET,
+        num_prompts=16,
+        pixel_range="symmetric",
+        decoder_channels=64,
+        hidden_size=128,
+        feature_size=FEATURE_SIZE,
+        image_size=SIZE,
+    )
+    teacher = DPIQAModel(config)
+    if taesd is not None:
+        weights = {name: value.float() for name, value in load_file(taesd).items()}
+        teacher.autoencoder.load_state_dict({name: weights[name] for name in teacher.autoencoder.state_dict()})
+    return teacher
+
+
+def small_student() -> DPIQAStudent:
+    backbone = {"width_coefficient": 0.5, "depth_coefficient": 0.5, "hidden_dim": 640, "hidden_act": "relu6"}
+    config = DPIQAStudentConfig(
+        efficientnet_config=backbone,
+        squeeze_excite=False,
+        batch_norm_momentum=0.1,
+        head="spatial",
+        hidden_size=128,
+        image_size=SIZE,
+        feature_size=FEATURE_SIZE,
+    )
+    return DPIQAStudent(config)
+
+
+def train(
+    model: Any,
+    trainer_class: Any,
+    train_set: Any,
+    validation: Any,
+    output: Path,
+    epochs: float,
+    seed: int,
+    **options: Any,
+) -> DPIQATrainer:
+    """Trains, keeps the epoch that is best on validation, and returns the trainer with that model."""
+    arguments = DPIQATrainingArguments(
+        output_dir=str(output),
+        num_train_epochs=epochs,
+        eval_strategy="epoch",
+        save_strategy="epoch",
+        save_total_limit=1,
+        load_best_model_at_end=True,
+        lr_scheduler_type="cosine",
+        logging_steps=25,
+        use_cpu=not torch.cuda.is_available(),
+        dataloader_pin_memory=False,
+        max_grad_norm=1.0,
+        bf16=True,
+        disable_tqdm=True,
+        seed=seed,
+        **options,
+    )
+    trainer = trainer_class(model=model, args=arguments, train_dataset=train_set, eval_dataset=validation)
+    trainer.train()
+    return trainer
+
+
+def main(arguments: argparse.Namespace) -> None:
+    loaded = load_ratings("biq2021", arguments.data)
+    splits = {split: to_dataset(loaded, split) for split in ("train", "validation", "test")}
+    # In the order of the labels, which is random.
+    splits["train"] = splits["train"].select(range(min(arguments.photos, len(splits["train"]))))
+    processor = DPIQAImageProcessor(size={"height": SIZE, "width": SIZE})
+    datasets = {split: QualityDataset(rows, processor) for split, rows in splits.items()}
+    batches = {
+        "per_device_train_batch_size": arguments.batch_size,
+        "per_device_eval_batch_size": arguments.batch_size,
+    }
+    rows = []
+
+    def report(name: str, seed: int, trainer: DPIQATrainer) -> None:
+        figures = {split: trainer.evaluate(datasets[split])["eval_srcc"] for split in ("validation", "test")}
+        rows.append({"model": name, "seed": seed, **figures})
+        print(json.dumps(rows[-1]), flush=True)
+        (arguments.output / "rows.json").write_text(json.dumps(rows, indent=1) + "\n")
+
+    set_seed(0)
+    best = arguments.output / "teacher"
+    if not best.exists():
+        options = {"learning_rate": 5e-4, "plcc_weight": 0.1, **batches}
+        common = (datasets["train"], datasets["validation"], arguments.output / "teacher-run")
+        trainer = train(
+            small_teacher(arguments.taesd), DPIQATrainer, *common, arguments.teacher_epochs, seed=0, **options
+        )
+        trainer.save_model(str(best))
+        report("teacher", 0, trainer)
+    teacher = DPIQAModel.from_pretrained(best)
+    targets = TeacherTargets(teacher, processor, arguments.output / "targets")
+    distilled = DistillationDataset(splits["train"], processor, targets)
+
+    for seed in range(arguments.seeds):
+        for weight in arguments.feature_map_weights:
+            set_seed(seed)
+            name = f"feature map weight {weight:g}"
+            trainer = train(
+                small_student(),
+                DPIQADistillationTrainer,
+                distilled,
+                datasets["validation"],
+                arguments.output / f"{name} {seed}",
+                arguments.student_epochs,
+                seed=seed,
+                learning_rate=1e-3,
+                feature_map_weight=weight,
+                **batches,
+            )
+            report(name, seed, trainer)
+
+    lines = ["| model | validation SRCC | test SRCC |", "|---|---|---|"]
+    for name in dict.fromkeys(row["model"] for row in rows):
+        cells = []
+        for split in ("validation", "test"):
+            values = [row[split] for row in rows if row["model"] == name]
+            spread = f" +- {np.std(values, ddof=1):.3f}" if len(values) > 1 else " (one run)"
+            cells.append(f"{np.mean(values):.3f}{spread}")
+        lines.append(f"| {name} | {' | '.join(cells)} |")
+    print("\n".join(lines))
+    (arguments.output / "table.md").write_text("\n".join(lines) + "\n")
+
+
+if __name__ == "__main__":
+    main(make_parser().parse_args())

@@ -1,0 +1,115 @@
+"""Training of teachers and students on photos with opinion scores, on transformers' `Trainer`."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from typing import Any
+
+import numpy as np
+import torch
+from torch.optim.lr_scheduler import LambdaLR
+from torch.utils.data import Dataset
+from transformers import EvalPrediction, Trainer
+
+from .image_processing_dpiqa import DPIQAImageProcessor
+from .images import open_image
+from .losses import training_losses
+from .metrics import plcc, rmse, srcc
+
+_HEADS = ("head.", "decoder.", "module.head.", "module.decoder.")
+_DROP_FACTOR = 0.2
+
+
+class QualityDataset(Dataset):
+    """Rows of [`dpiqa.data.load_iqa_dataset`] as the models take them: `pixel_values` and `labels`.
+
+    Args:
+        rows: A `datasets.Dataset`.
+        processor: The model's.
+    """
+
+    def __init__(self, rows: Any, processor: DPIQAImageProcessor):
+        self.rows = rows
+        self.processor = processor
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, index: int) -> dict[str, torch.Tensor]:
+        row = self.rows[index]
+        pixels = self.processor(self.open(index), return_tensors="pt")["pixel_values"][0]
+        return {"pixel_values": pixels, "labels": torch.tensor(row["mos"], dtype=torch.float32)}
+
+    def open(self, index: int) -> Any:
+        """The photo of a row, decoded at the scale that covers the processor's size."""
+        source = self.rows[index]["image"]
+        size = self.processor.size
+        return open_image(source["bytes"] or source["path"], cover=(size["width"], size["height"]))
+
+
+class DPIQATrainer(Trainer):
+    """`transformers.Trainer` with the method's losses, metrics and learning rates.
+
+    Takes what `Trainer` takes, with [`DPIQATrainingArguments`]. Evaluation reports SRCC, PLCC and RMSE; the losses are
+    logged by name.
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any):
+        kwargs.setdefault("compute_metrics", score_metrics)
+        super().__init__(*args, **kwargs)
+        self._loss_sums: dict[str, float] = defaultdict(float)
+        self._loss_count = 0
+
+    def compute_loss(
+        self, model: Any, inputs: Any, return_outputs: bool = False, num_items_in_batch: Any = None
+    ) -> Any:
+        output = model(pixel_values=inputs["pixel_values"])
+        losses = self.losses(output, inputs)
+        if model.training:
+            self._loss_count += 1
+            for name, loss in losses.items():
+                if name != "loss":
+                    self._loss_sums[name] += loss.detach().item()
+        return (losses["loss"], {"score": output.score}) if return_outputs else losses["loss"]
+
+    def losses(self, output: Any, inputs: Any) -> dict[str, torch.Tensor]:
+        """Losses of a batch by name; see [`dpiqa.losses.training_losses`]."""
+        weights = self.args.loss_weights | {"feature_map": 0.0}
+        return training_losses(output.score, inputs["labels"], weights)
+
+    def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
+        if self._loss_count and "loss" in logs:
+            logs |= {f"{name}_loss": total / self._loss_count for name, total in self._loss_sums.items()}
+            self._loss_sums.clear()
+            self._loss_count = 0
+        super().log(logs, start_time)
+
+    def create_optimizer(self, model: Any = None) -> Any:
+        if self.optimizer is None:
+            model = self.model if model is None else model
+            trained = [(name, p) for name, p in model.named_parameters() if p.requires_grad]
+            head = [p for name, p in trained if name.startswith(_HEADS)]
+            backbone = [p for name, p in trained if not name.startswith(_HEADS)]
+            rate = self.args.learning_rate if self.args.head_learning_rate is None else self.args.head_learning_rate
+            optimizer_class, options = self.get_optimizer_cls_and_kwargs(self.args, model)
+            groups = [{"params": backbone}, {"params": head, "lr": rate}]
+            decay = self.args.weight_decay
+            self.optimizer = optimizer_class([g for g in groups if g["params"]], **options, weight_decay=decay)
+        return self.optimizer
+
+    def create_scheduler(self, num_training_steps: int, optimizer: Any = None) -> Any:
+        if self.lr_scheduler is None and self.args.learning_rate_drops:
+            steps_per_epoch = num_training_steps / self.args.num_train_epochs
+            drops = [epoch * steps_per_epoch for epoch in self.args.learning_rate_drops]
+            self.lr_scheduler = LambdaLR(
+                self.optimizer if optimizer is None else optimizer,
+                lambda step: _DROP_FACTOR ** sum(step >= drop for drop in drops),
+            )
+            return self.lr_scheduler
+        return super().create_scheduler(num_training_steps, optimizer)
+
+
+def score_metrics(prediction: EvalPrediction) -> dict[str, float]:
+    """SRCC, PLCC and RMSE, finite also for constant scores, so that best-model tracking goes on."""
+    scores, mos = np.asarray(prediction.predictions).ravel(), np.asarray(prediction.label_ids).ravel()
+    return {"srcc": srcc(scores, mos), "plcc": plcc(scores, mos), "rmse": rmse(scores, mos)}
