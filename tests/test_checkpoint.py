@@ -45,7 +45,7 @@ def test_it_is_calibrated(scorer):
 
 
 def test_the_interval_covers_its_share_of_the_test_split(scorer):
-    """Residuals of the official test split, written by examples/evaluate_biq2021.py for this checkpoint."""
+    """Residuals of the official test split, from the predictions of `dpiqa evaluate --data biq2021=BIQ2021`."""
     residuals = np.array(RESIDUALS["residuals"])
     assert len(residuals) == 2000
     coverage = np.mean(np.abs(residuals) <= scorer.model.config.interval_half_width)

@@ -26,7 +26,7 @@ def sets(tmp_path):
 @pytest.fixture
 def evaluate(sets, tiny_checkpoint):
     def evaluate(*arguments, data=("biq2021", "spaq"), model=True):
-        command = ["evaluate", "-o", str(sets / "results")]
+        command = ["evaluate", "-o", str(sets / "results"), "--resamples", "20"]
         command += [part for name in data for part in ("--data", f"{name}={sets / name}")]
         command += ["--model", str(tiny_checkpoint)] if model else []
         return CliRunner().invoke(app, [*command, *map(str, arguments)])
@@ -136,7 +136,7 @@ class TestPredictionsOfOthers:
     @pytest.mark.parametrize(
         ("text", "message"),
         [
-            ("name,score\n00001.jpg,1\n", "no score for"),
+            ("name,score\nother.jpg,1\n", "no photo of these data sets"),
             ("photo,value\n", "expected columns"),
             ("path,score\na,x\n", "'x'"),
         ],
@@ -146,6 +146,15 @@ class TestPredictionsOfOthers:
         result = evaluate("--predictions", sets / "peer.csv", data=["spaq"], model=False)
         assert result.exit_code == 2
         assert message in " ".join(result.output.replace("│", " ").split())
+
+
+def test_a_photo_without_a_prediction_is_an_error(evaluate, sets):
+    loaded = load_ratings("spaq", sets / "spaq")
+    first = next(r.name for r, split in zip(loaded.ratings, loaded.splits, strict=True) if split == "test")
+    (sets / "peer.csv").write_text(f"name,score\n{first},0.5\n")
+    result = evaluate("--predictions", sets / "peer.csv", data=["spaq"], model=False)
+    assert result.exit_code == 2
+    assert "no score for 1 of 2 photos" in " ".join(result.output.replace("│", " ").split())
 
 
 @pytest.mark.parametrize(

@@ -123,6 +123,8 @@ def evaluate(
                 f"{model} on {source.label}, {split}",
                 output / f"{source.label}--{model}.png".replace(" ", "-"),
             )
+    if run.given.keys() - run.matched:
+        raise ValueError(f"{', '.join(run.given.keys() - run.matched)}: no photo of these data sets is in the file.")
     write_results(results, output)
     write_consistency(distorted, output)
     return results
@@ -140,6 +142,7 @@ class _Run:
     ):
         self.models = models
         self.given = {Path(path).stem: read_predictions(path) for path in predictions}
+        self.matched: set[str] = set()
         self.folder = folder
         self.scorer_options = scorer_options
         self.scorers: dict[str, Scorer] = {}
@@ -165,8 +168,13 @@ class _Run:
                 for model, log in logs.items():
                     new = {name: photo for name, photo in opened.items() if name in missing[model]}
                     log.add(_score(self.scorer(model), new))
-        matched = {name: match_predictions(given, photos, f"{name}.csv") for name, given in self.given.items()}
-        return {model: log.scores for model, log in logs.items()} | matched
+        scores = {model: log.scores for model, log in logs.items()}
+        for name, given in self.given.items():
+            matched = match_predictions(given, photos, f"{name}.csv")
+            if matched:
+                self.matched.add(name)
+                scores[name] = matched
+        return scores
 
 
 def _model_name(model: str | None) -> str:

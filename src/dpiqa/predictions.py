@@ -45,12 +45,17 @@ def match_predictions(given: Mapping[str, float], wanted: Mapping[str, Path], so
         wanted: The data set's photos and their files.
         source: Where `given` comes from, for messages.
 
+    Returns:
+        Scores by name; empty when the predictions are of other photos altogether.
+
     Raises:
-        ValueError: When photos have no score.
+        ValueError: When only a part of the photos has a score.
     """
     by_file_name = {Path(name).name: value for name, value in given.items()}
     found = {name: given.get(name, given.get(str(file), by_file_name.get(file.name))) for name, file in wanted.items()}
     missing = [name for name, value in found.items() if value is None]
+    if len(missing) == len(wanted):
+        return {}
     if missing:
         raise ValueError(f"{source}: no score for {len(missing)} of {len(wanted)} photos, such as {missing[0]}.")
     return {name: value for name, value in found.items() if value is not None}

@@ -53,8 +53,8 @@ def read_results(path: str | Path) -> list[Result]:
 def to_markdown(results: Sequence[Result]) -> str:
     """One row per result, then, with several data sets, the grid of models and data sets."""
     lines = [
-        "| model | data | part | photos | SRCC [95 %] | PLCC | PLCC, fitted | KRCC | RMSE | outliers | covered |",
-        "|---|---|---|---|---|---|---|---|---|---|---|",
+        "| model | data | part | photos | SRCC [95 %] | KRCC | PLCC | fitted | RMSE | fitted | outliers | covered |",
+        "|---|---|---|---|---|---|---|---|---|---|---|---|",
     ]
     for result in results:
         metrics = result.metrics
@@ -64,8 +64,8 @@ def to_markdown(results: Sequence[Result]) -> str:
             f"{result.part}, median of {len(result.seeds)} seeds" if len(result.seeds) > 1 else result.part,
             f"{result.photos} ({result.errors} without score)" if result.errors else str(result.photos),
             f"{_cell(metrics, 'srcc')} [{metrics['srcc']['low']:.3f}, {metrics['srcc']['high']:.3f}]",
-            *(_cell(metrics, name) for name in ("plcc", "plcc_fitted", "krcc", "rmse", "outlier_ratio")),
-            _cell(metrics, "interval_coverage"),
+            *(_cell(metrics, name) for name in ("krcc", "plcc", "plcc_fitted", "rmse", "rmse_fitted")),
+            *(_cell(metrics, name) for name in ("outlier_ratio", "interval_coverage")),
         ]
         lines.append(f"| {' | '.join(cells)} |")
     notes = sorted({metric["note"] for result in results for metric in result.metrics.values() if metric["note"]})

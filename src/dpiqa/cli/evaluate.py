@@ -29,6 +29,7 @@ def evaluate(
     split: Annotated[str, typer.Option(help="train, validation or test.")] = "test",
     seeds: Annotated[str, typer.Option(help="Of splits that are not official, such as 0-9 or 0,3,5.")] = "0",
     allow_missing: Annotated[bool, typer.Option("--allow-missing", help="Leave out images that are missing.")] = False,
+    resamples: Annotated[int, typer.Option(min=0, help="Of the bootstrap; 0 leaves the intervals out.")] = 1000,
     device: Annotated[str, typer.Option(help="auto (cuda, mps, cpu), or a torch device.")] = "auto",
     dtype: Annotated[str, typer.Option(help="auto, float32, bfloat16 or float16.")] = "auto",
 ) -> None:
@@ -52,6 +53,7 @@ def evaluate(
             seeds=_numbers(seeds),
             predictions=predictions or [],
             allow_missing=allow_missing,
+            resamples=resamples,
             device=device,
             dtype=dtype,
         )

@@ -32,7 +32,7 @@ RELEASE = Release(
     title="BIQ2021",
     read=read,
     mos_range=(0.0, 1.0),
-    licence="not stated with the release",
+    licence="offered for use and benchmarking; ss03 comes from Unsplash",
     citation="N. Ahmed and S. Asif, BIQ2021: a large-scale blind image quality assessment database, "
     "Journal of Electronic Imaging 31(5), 2022",
     url="https://github.com/nisarahmedrana/BIQ2021",
