@@ -190,13 +190,13 @@ class DPIQAConfig(_QualityConfig):
             eval mode it is always the mode: a score is deterministic.
         decoder_channels (`int`, defaults to 512):
             Width of the quality feature decoder, at least 16.
-        hidden_size, feature_channels, feature_size:
-            Width of the decoder's two hidden layers, channels and side of the feature map.
         image_size (`int`, defaults to 512):
             Side in pixels of the input the checkpoint was made for. Others work where the autoencoder's factor (8 for
             Stable Diffusion) divides them.
-        score_range, score_quantiles, interval_half_width, interval_coverage:
-            Meaning and calibration of the score: see [`DPIQAStudentConfig`].
+
+    `hidden_size`, `feature_channels` and `feature_size` are the width of the decoder's two hidden layers and the
+    channels and side of the feature map. What the score means is said as in [`DPIQAStudentConfig`]: `score_range`,
+    `score_quantiles`, `interval_half_width`, `interval_coverage`.
 
     Raises:
         huggingface_hub.errors.StrictDataclassError: When a type or value is not as said above, or the parts do not

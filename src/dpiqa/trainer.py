@@ -56,6 +56,8 @@ class DPIQATrainer(Trainer):
 
     def __init__(self, *args: Any, **kwargs: Any):
         kwargs.setdefault("compute_metrics", score_metrics)
+        self.optimizer: Any = None
+        self.lr_scheduler: Any = None
         super().__init__(*args, **kwargs)
         self._loss_sums: dict[str, float] = defaultdict(float)
         self._loss_count = 0
