@@ -24,16 +24,16 @@ def teacher(_teacher):
     return copy.deepcopy(_teacher)
 
 
-def photo_crops(photos, count: int, seed: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """Blurred crops of real photographs, (count, 3, 64, 64) in [0, 1], and how sharp they are, from 0 to 1."""
+def photo_crops(photos, count: int, seed: int, size: int = 64) -> tuple[torch.Tensor, torch.Tensor]:
+    """Blurred crops of real photographs, (count, 3, size, size) in [0, 1], and how sharp they are, from 0 to 1."""
     generator = np.random.default_rng(seed)
     crops, sharpness = [], generator.uniform(0, 1, count)
     for index in range(count):
         photo = photos[index % 2]
         side = int(generator.integers(64, 400))
         left, top = (int(generator.integers(0, length - side)) for length in photo.size)
-        crop = photo.crop((left, top, left + side, top + side)).resize((64, 64))
-        crop = crop.filter(ImageFilter.GaussianBlur(float(4 * (1 - sharpness[index]))))
+        crop = photo.crop((left, top, left + side, top + side)).resize((size, size))
+        crop = crop.filter(ImageFilter.GaussianBlur(float(size / 16 * (1 - sharpness[index]))))
         crops.append(torch.from_numpy(np.asarray(crop) / np.float32(255)).permute(2, 0, 1))
     return torch.stack(crops), torch.from_numpy(sharpness).float()
 
@@ -53,18 +53,19 @@ def test_scores_are_the_same(teacher, pixels):
     torch.testing.assert_close(score(frozen, pixels), score(teacher, pixels), rtol=1e-4, atol=1e-6)
 
 
-def test_bfloat16_ranks_photos_as_float32_does(photos, pixels):
+def test_bfloat16_ranks_photos_as_float32_does(photos):
     torch.manual_seed(0)
     teacher = teachers.teacher()
-    optimizer = torch.optim.Adam(teacher.parameters(), lr=5e-3)
-    for step in range(80):
-        crops, sharpness = photo_crops(photos, 16, seed=1 + step)
+    optimizer = torch.optim.Adam(teacher.parameters(), lr=2e-3)
+    for step in range(100):
+        crops, sharpness = photo_crops(photos, 16, seed=1 + step, size=32)
         optimizer.zero_grad()
         teacher.train()(crops, labels=sharpness).loss.backward()
         optimizer.step()
-    expected = score(teacher.eval(), pixels)
-    assert expected.std() > 0.1
-    scores = score(freeze_for_inference(teacher, dtype=torch.bfloat16), pixels)
+    crops, _ = photo_crops(photos, 64, seed=0, size=32)
+    expected = score(teacher.eval(), crops)
+    assert expected.std() > 0.04
+    scores = score(freeze_for_inference(teacher, dtype=torch.bfloat16), crops)
     print(f"largest deviation of bfloat16: {(scores - expected).abs().max():.4f}")  # shown by pytest -rP
     assert spearmanr(scores, expected).statistic >= 0.999
     assert (scores - expected).abs().max() < 0.02
