@@ -10,7 +10,7 @@ import pytest
 from safetensors import safe_open
 
 from biq2021 import make_release
-from dpiqa import Scorer, open_image
+from dpiqa import Scorer, bundled_checkpoint, open_image
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 
@@ -65,3 +65,12 @@ def test_training_and_evaluation_of_the_bundled_student(tmp_path, photos, capsys
     assert figures["figures"]["ss02"]["photos"] == 4
     assert len(figures["residuals"]) == 12
     assert "official test split" in capsys.readouterr().out
+
+
+def test_push_to_hub_in_a_dry_run_lists_every_file(capsys):
+    push = load_example("push_to_hub")
+    push.main(push.make_parser().parse_args([str(bundled_checkpoint()), "organisation/name", "--dry-run"]))
+    output = capsys.readouterr().out
+    for name in ("model.safetensors", "config.json", "README.md", "pipeline_dpiqa.py"):
+        assert name in output
+    assert "files checked, none sent" in output

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from .modeling_dpiqa import DPIQAModel
     from .modeling_dpiqa_student import DPIQAStudent
     from .output_dpiqa import DPIQAOutput
+    from .pipeline_dpiqa import ImageQualityAssessmentPipeline
     from .prompts import PromptGrid
     from .scoring import Score, Scorer
 
@@ -29,6 +30,7 @@ _MODULE_OF = {
     "DPIQAStudent": "modeling_dpiqa_student",
     "DPIQAStudentConfig": "configuration_dpiqa",
     "ImageError": "images",
+    "ImageQualityAssessmentPipeline": "pipeline_dpiqa",
     "PromptGrid": "prompts",
     "Score": "scoring",
     "Scorer": "scoring",
@@ -44,6 +46,7 @@ __all__ = [
     "DPIQAStudent",
     "DPIQAStudentConfig",
     "ImageError",
+    "ImageQualityAssessmentPipeline",
     "PromptGrid",
     "Score",
     "Scorer",

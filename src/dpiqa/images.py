@@ -73,6 +73,10 @@ class UnsupportedImageError(ImageError):
     """A format that the installed Pillow cannot read; the reason names what to install."""
 
 
+# All that opening an image can raise; where many are opened these become the error of one row.
+OPENING_ERRORS = (ValueError, TypeError, OSError, MemoryError)
+
+
 class Photo(NamedTuple):
     """An opened photo: RGB pixels, and the size of the original, upright (decoding may have scaled it down)."""
 
@@ -130,6 +134,15 @@ def describe(source: Any) -> str:
     if isinstance(source, str | os.PathLike):
         return os.fspath(source)
     return str(getattr(source, "name", "") or f"<{type(source).__name__}>")
+
+
+def reason_of(error: Exception, name: str) -> str:
+    """Says in plain words, for a row that names the source already, why it could not be opened."""
+    if isinstance(error, FileNotFoundError):
+        return "no such file"
+    if isinstance(error, MemoryError):
+        return "not enough memory to decode it"
+    return (str(error) or type(error).__name__).removeprefix(f"{name}: ")
 
 
 def to_rgb(image: Image.Image) -> Image.Image:
