@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from urllib.error import URLError
 from urllib.request import (
+    HTTPDefaultErrorHandler,
     HTTPErrorProcessor,
     HTTPHandler,
     HTTPRedirectHandler,
@@ -17,6 +18,7 @@ from .images import ImageError
 
 MAX_DOWNLOAD_BYTES = 100_000_000
 _TIMEOUT_SECONDS = 20
+_HTTP_ERRORS = (HTTPErrorProcessor, HTTPDefaultErrorHandler)
 
 
 def is_url(source: object) -> bool:
@@ -54,6 +56,6 @@ def download_image(url: str, *, max_bytes: int = MAX_DOWNLOAD_BYTES) -> bytes:
 def _opener() -> OpenerDirector:
     """Like urllib's own, without its readers of file, ftp and data URLs, which a redirect could name."""
     opener = OpenerDirector()
-    for handler in (ProxyHandler(), HTTPHandler(), HTTPSHandler(), HTTPRedirectHandler(), HTTPErrorProcessor()):
-        opener.add_handler(handler)
+    for handler in (ProxyHandler, HTTPHandler, HTTPSHandler, HTTPRedirectHandler, *_HTTP_ERRORS):
+        opener.add_handler(handler())
     return opener

@@ -11,7 +11,7 @@ import importlib.util
 import io
 import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple, TypeAlias
 
 import numpy as np
@@ -86,7 +86,11 @@ class Photo(NamedTuple):
 
 
 def open_image(
-    source: ImageSource, *, max_pixels: int = DEFAULT_MAX_PIXELS, cover: tuple[int, int] | None = None
+    source: ImageSource,
+    *,
+    max_pixels: int = DEFAULT_MAX_PIXELS,
+    cover: tuple[int, int] | None = None,
+    formats: Sequence[str] | None = None,
 ) -> Image.Image:
     """Opens an image as upright 8-bit sRGB.
 
@@ -96,6 +100,7 @@ def open_image(
         max_pixels: Refuse more pixels than this, from the header.
         cover: (width, height) that the caller will shrink the image to. JPEGs are then decoded at the smallest DCT
             scale that still covers it, which is several times faster for large photos.
+        formats: Formats of files to read, by Pillow's names ("JPEG", "PNG", ...), where not all of them are wanted.
 
     Returns:
         An image of mode RGB: EXIF orientation applied, colour profile converted to sRGB, deep greyscale scaled to 8
@@ -109,24 +114,28 @@ def open_image(
         UnsupportedImageError: When a plugin for its format is missing.
         ValueError: When an array or a tensor has another shape, type or range, or is not finite.
     """
-    return open_photo(source, max_pixels=max_pixels, cover=cover).image
+    return open_photo(source, max_pixels=max_pixels, cover=cover, formats=formats).image
 
 
 def open_photo(
-    source: ImageSource, *, max_pixels: int = DEFAULT_MAX_PIXELS, cover: tuple[int, int] | None = None
+    source: ImageSource,
+    *,
+    max_pixels: int = DEFAULT_MAX_PIXELS,
+    cover: tuple[int, int] | None = None,
+    formats: Sequence[str] | None = None,
 ) -> Photo:
     """Like [`open_image`], and tells the original size."""
     name = describe(source)
     if isinstance(source, str | os.PathLike):
         with open(source, "rb") as file:
-            return _from_file(file, name, max_pixels, cover)
+            return _from_file(file, name, max_pixels, cover, formats)
     if isinstance(source, bytes | bytearray | memoryview):
-        return _from_file(io.BytesIO(source), name, max_pixels, cover)
+        return _from_file(io.BytesIO(source), name, max_pixels, cover, formats)
     if isinstance(source, Image.Image):
         return _from_pil(source, name, max_pixels)
     if isinstance(source, np.ndarray) or not hasattr(source, "read"):
         return _from_pil(_array_to_pil(source), name, max_pixels)
-    return _from_file(source, name, max_pixels, cover)
+    return _from_file(source, name, max_pixels, cover, formats)
 
 
 def describe(source: Any) -> str:
@@ -163,17 +172,20 @@ def to_rgb(image: Image.Image) -> Image.Image:
     return image.convert("RGB")
 
 
-def _from_file(file: BinaryIO, name: str, max_pixels: int, cover: tuple[int, int] | None) -> Photo:
+def _from_file(
+    file: BinaryIO, name: str, max_pixels: int, cover: tuple[int, int] | None, formats: Sequence[str] | None
+) -> Photo:
     head = file.read(32)
     file.seek(0)
     if not head:
         raise CorruptImageError(name, "the file is empty.")
     _load_plugin(head)
+    readable = [kind for kind in _readable_formats() if formats is None or kind in formats]
     try:
         with _own_pixel_limit():
-            image = Image.open(file, formats=_readable_formats())
+            image = Image.open(file, formats=readable)
     except UnidentifiedImageError:
-        raise _unidentified(name, head) from None
+        raise _unidentified(name, head, formats) from None
     except MemoryError:
         raise
     except Exception as error:  # on damaged data Pillow's readers raise nearly anything
@@ -269,12 +281,14 @@ def _plugin_kind(head: bytes) -> str | None:
     return None
 
 
-def _unidentified(name: str, head: bytes) -> ImageError:
+def _unidentified(name: str, head: bytes, formats: Sequence[str] | None) -> ImageError:
     kind = _plugin_kind(head)
     if kind is not None and _PLUGINS[kind].format not in _readable_formats():
         return UnsupportedImageError(name, f"this Pillow cannot read {kind} images: install {_PLUGINS[kind].install}.")
     return CorruptImageError(
-        name, "not an image, or a damaged one, or none of the formats that are read (JPEG, PNG, WebP, TIFF, ...)."
+        name,
+        "not an image, or a damaged one, or none of the formats that are read "
+        f"({', '.join(formats) if formats else 'JPEG, PNG, WebP, TIFF, ...'}).",
     )
 
 

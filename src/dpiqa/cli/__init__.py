@@ -3,6 +3,7 @@
 import typer
 
 from .convert import convert
+from .demo import demo
 from .env import env
 from .score import score
 
@@ -14,6 +15,7 @@ app = typer.Typer(
 )
 app.command()(score)
 app.command()(convert)
+app.command()(demo)
 app.command()(env)
 
 __all__ = ["app"]
