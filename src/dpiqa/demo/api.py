@@ -9,8 +9,8 @@ from ..images import OPENING_ERRORS, reason_of
 from ..scoring import Scorer
 from .degrade import Strengths
 from .limits import MAX_PHOTOS
-from .rating import open_preview, rank, rate, spoil
-from .uploads import Upload
+from .rating import Rated, open_preview, rank, rate, spoil
+from .uploads import to_upload
 
 
 def add_endpoints(scorer: Scorer, **options: Any) -> None:
@@ -24,16 +24,16 @@ def add_endpoints(scorer: Scorer, **options: Any) -> None:
     def score(photo: gr.FileData) -> dict[str, Any]:
         """Score one uploaded photo.
 
-        Returns path (the file's name), score (higher is better, MOS normalised to [0, 1]), percentile, low and high
+        Returns name (the file's), score (higher is better, MOS normalised to [0, 1]), percentile, low and high
         (the 90 % interval), width, height, and error (why there is no score, else null).
         """
-        return rate(scorer, _upload(photo)).row()
+        return _answer(rate(scorer, to_upload(photo)))
 
     def ranking(photos: list[gr.FileData]) -> list[dict[str, Any]]:
         """Score several uploaded photos: rows as of /score, the best first, those with an error last."""
         if not isinstance(photos, list) or not 1 <= len(photos) <= MAX_PHOTOS:
             raise gr.Error(f"Expected a list of 1 to {MAX_PHOTOS} photos.", print_exception=False)
-        return [rated.row() for rated in rank(scorer, [_upload(photo) for photo in photos])]
+        return [_answer(rated) for rated in rank(scorer, [to_upload(photo) for photo in photos])]
 
     def degradation(
         photo: gr.FileData, jpeg: float = 0, blur: float = 0, noise: float = 0, shrink: float = 0
@@ -44,9 +44,9 @@ def add_endpoints(scorer: Scorer, **options: Any) -> None:
         """
         try:
             strengths = Strengths(float(jpeg), float(blur), float(noise), float(shrink))
-            degraded = spoil(scorer, open_preview(_upload(photo)), strengths)
+            degraded = spoil(scorer, open_preview(to_upload(photo)), strengths)
         except OPENING_ERRORS as error:
-            raise gr.Error(reason_of(error, _upload(photo).path), print_exception=False) from None
+            raise gr.Error(reason_of(error, to_upload(photo).path), print_exception=False) from None
         return {"original": degraded.original.score, "score": degraded.score.score, "curve": degraded.curve}
 
     gr.api(score, api_name="score", **options)
@@ -54,7 +54,7 @@ def add_endpoints(scorer: Scorer, **options: Any) -> None:
     gr.api(degradation, api_name="degrade", **options)
 
 
-def _upload(photo: Any) -> Upload:
-    if not isinstance(photo, dict) or not isinstance(photo.get("path"), str):
-        raise gr.Error("Expected an uploaded photo.", print_exception=False)
-    return Upload(photo["path"], photo.get("orig_name") or "")
+def _answer(rated: Rated) -> dict[str, Any]:
+    row = rated.row()
+    # Clients take a value called "path" for a file to download.
+    return {"name": row.pop("path"), **row}

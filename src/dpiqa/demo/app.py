@@ -19,12 +19,13 @@ from .api import add_endpoints
 from .degrade import MAX_STRENGTH, Strengths
 from .limits import DELETE_AFTER, DELETE_EVERY, MAX_PHOTOS, MAX_QUEUE, SUFFIXES, SUMMARY
 from .rating import Rated, map_overlay, open_preview, rank, rate, spoil
-from .uploads import ConfinedBlocks, PhotoInput, PhotosInput, Upload
+from .uploads import ConfinedBlocks, to_upload
 
 _TITLE = "How good does your photo look?"
 # One photo at a time: memory stays bounded, and more at once would not be faster.
 _ONE_AT_A_TIME: dict[str, Any] = {"concurrency_id": "scorer", "concurrency_limit": 1}
-_EVENT: dict[str, Any] = {"api_visibility": "private", **_ONE_AT_A_TIME}
+# Without gradio's preprocessing, which opens images.
+_EVENT: dict[str, Any] = {"api_visibility": "private", "preprocess": False, **_ONE_AT_A_TIME}
 _MAP_LEGEND = (
     "Slide the handle, or focus it and use the arrow keys: the photo on the left, its quality map on the right. "
     "Purple is where the photo looks bad, green where it looks good."
@@ -76,10 +77,10 @@ def _score_tab(scorer: Scorer) -> None:
             )
             legend = gr.Markdown(_MAP_LEGEND, visible=False)
 
-    def show(upload: Upload | None) -> tuple[Any, ...]:
-        if upload is None:
+    def show(file: Any) -> tuple[Any, ...]:
+        if file is None:
             return views.EMPTY, gr.update(visible=False, value=None), gr.update(visible=False)
-        rated = rate(scorer, upload, return_map=True)
+        rated = rate(scorer, to_upload(file), return_map=True)
         pair = map_overlay(scorer, rated)
         shown = pair is not None
         return views.score_card(rated), gr.update(value=pair, visible=shown), gr.update(visible=shown)
@@ -88,16 +89,15 @@ def _score_tab(scorer: Scorer) -> None:
 
 
 def _rank_tab(scorer: Scorer) -> None:
-    photos = PhotosInput(
+    photos = gr.File(
         label=f"Up to {MAX_PHOTOS} photos", file_count="multiple", file_types=SUFFIXES, elem_id="dpiqa-photos"
     )
-    gallery = gr.Gallery(
-        label="The best first", columns=[2, 3, 4], height="auto", visible=False, buttons=["fullscreen"]
-    )
+    gallery = gr.Gallery(label="The best first", columns=3, height="auto", visible=False, buttons=["fullscreen"])
     errors = gr.HTML()
     download = gr.DownloadButton("Download the scores as CSV", visible=False)
 
-    def show(uploads: list[Upload]) -> tuple[Any, ...]:
+    def show(files: Any) -> tuple[Any, ...]:
+        uploads = [to_upload(file) for file in files or ()]
         if len(uploads) > MAX_PHOTOS:
             raise gr.Error(f"At most {MAX_PHOTOS} photos at a time, these are {len(uploads)}.", print_exception=False)
         rated = rank(scorer, uploads)
@@ -135,9 +135,10 @@ def _degrade_tab(scorer: Scorer) -> None:
                 alt_text="The degraded photo",
             )
 
-    def show(upload: Upload | None, *strengths: float) -> tuple[Any, ...]:
-        if upload is None:
+    def show(file: Any, *strengths: float) -> tuple[Any, ...]:
+        if file is None:
             return views.EMPTY, gr.update(visible=False, value=None)
+        upload = to_upload(file)
         try:
             degraded = spoil(scorer, open_preview(upload), Strengths(*strengths))
         except OPENING_ERRORS as error:
@@ -148,8 +149,8 @@ def _degrade_tab(scorer: Scorer) -> None:
     gr.on(triggers, show, [photo, *sliders], [card, result], trigger_mode="always_last", **_EVENT)
 
 
-def _photo_input(label: str) -> PhotoInput:
-    return PhotoInput(
+def _photo_input(label: str) -> gr.Image:
+    return gr.Image(
         label=label,
         sources=["upload", "clipboard"],
         height=320,
@@ -158,7 +159,7 @@ def _photo_input(label: str) -> PhotoInput:
     )
 
 
-def _examples(photo: PhotoInput) -> None:
+def _examples(photo: gr.Image) -> None:
     """Offers scikit-learn's two sample photos, where it is installed; none are shipped with dpiqa."""
     spec = importlib.util.find_spec("sklearn")
     if spec is None or spec.origin is None:

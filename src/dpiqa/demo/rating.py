@@ -28,7 +28,7 @@ class Rated(NamedTuple):
     preview: Image.Image | None = None
 
     def row(self) -> dict[str, Any]:
-        """As in the files that `dpiqa score` writes."""
+        """As a row of the files that `dpiqa score` writes."""
         return to_row(self.name, self.score)
 
 

@@ -17,6 +17,17 @@ class Upload(NamedTuple):
     name: str
 
 
+def to_upload(file: Any) -> Upload:
+    """A file of a confined request as an upload, not opened: that is for `dpiqa.open_image` to do.
+
+    Raises:
+        gradio.Error: When it is no file.
+    """
+    if not isinstance(file, dict) or not isinstance(file.get("path"), str):
+        raise gr.Error("Expected an uploaded photo.", print_exception=False)
+    return Upload(file["path"], file.get("orig_name") or "")
+
+
 def is_inside_upload_folder(path: str) -> bool:
     """Whether a path, links followed, leads to a file in the temporary folder."""
     real = Path(os.path.realpath(path))
@@ -48,23 +59,3 @@ class ConfinedBlocks(gr.Blocks):
     async def preprocess_data(self, block_fn: Any, inputs: list[Any], *args: Any, **kwargs: Any) -> Any:
         """Like that of every Blocks, on confined inputs."""
         return await super().preprocess_data(block_fn, confine(inputs), *args, **kwargs)
-
-
-class PhotoInput(gr.Image):
-    """Takes one photo without opening it: that is for `dpiqa.open_image` to do."""
-
-    is_template = True  # looks like its base class
-
-    def preprocess(self, payload: Any) -> Upload | None:
-        """The upload, or None when there is none."""
-        return None if payload is None else Upload(payload.path, payload.orig_name or "")
-
-
-class PhotosInput(gr.File):
-    """Takes several photos without opening them."""
-
-    is_template = True
-
-    def preprocess(self, payload: Any) -> list[Upload]:
-        """The uploads."""
-        return [Upload(file.path, file.orig_name or "") for file in payload or ()]

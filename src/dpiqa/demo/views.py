@@ -21,9 +21,7 @@ def score_card(rated: Rated) -> str:
         lines.insert(0, f"Better than <b>{score.percentile:.0f} %</b> of the photos that the model learned from.")
     if score.interval is not None:
         low, high = score.interval
-        lines.insert(
-            1, f"People's mean opinion: <b>{low:.2f}</b> to <b>{high:.2f}</b>, for nine in ten photos of this kind."
-        )
+        lines.insert(-1, f"Mean opinion of people: <b>{low:.2f}</b> to <b>{high:.2f}</b>, nine times in ten.")
     paragraphs = "".join(f"<p>{line}</p>" for line in lines)
     return f'<section class="dpiqa-card" role="status">{_number(score)}{_meter(score)}{paragraphs}</section>'
 
@@ -50,7 +48,8 @@ def curve_card(degraded: Degraded) -> str:
     change = degraded.score.score - degraded.original.score
     return (
         f'<section class="dpiqa-card" role="status">{_number(degraded.score)}'
-        f"<p>The original has <b>{degraded.original.score:.3f}</b>: {change:+.3f}.</p>{_curve(degraded.curve)}</section>"
+        f"<p>The original has <b>{degraded.original.score:.3f}</b>: {change:+.3f}.</p>{_curve(degraded.curve)}"
+        "</section>"
     )
 
 
