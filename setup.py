@@ -54,7 +54,7 @@ setup(
     ],
     package_dir={"": "src"},
     packages=find_packages("src"),
-    package_data={"dpiqa": ["py.typed", "checkpoints/*/*", "demo/*.css"]},
+    package_data={"dpiqa": ["py.typed", "checkpoints/*/*", "demo/*.css", "demo/*.html"]},
     python_requires=">=3.10",
     install_requires=[
         "torch>=2.8",

@@ -26,10 +26,9 @@ _TITLE = "How good does your photo look?"
 _ONE_AT_A_TIME: dict[str, Any] = {"concurrency_id": "scorer", "concurrency_limit": 1}
 # Without gradio's preprocessing, which opens images.
 _EVENT: dict[str, Any] = {"api_visibility": "private", "preprocess": False, **_ONE_AT_A_TIME}
-_MAP_LEGEND = (
-    "Slide the handle, or focus it and use the arrow keys: the photo on the left, its quality map on the right. "
-    "Purple is where the photo looks bad, green where it looks good."
-)
+_MAP_LEGEND = "Purple is where the photo looks bad, green where it looks good."
+# The handle on the pictures is for pointers only; this slider is for keyboards as well.
+_MOVE_HANDLE = "(position) => ({__type__: 'update', slider_position: position})"
 
 
 def build_demo(scorer: Scorer, *, delete_cache: tuple[int, int] = (DELETE_EVERY, DELETE_AFTER)) -> gr.Blocks:
@@ -71,21 +70,25 @@ def _score_tab(scorer: Scorer) -> None:
             gr.Markdown(SUMMARY)
             _examples(photo)
         with gr.Column(min_width=300):
-            card = gr.HTML(views.EMPTY)
-            overlay = gr.ImageSlider(
-                label="Photo and quality map", visible=False, interactive=False, buttons=["fullscreen"], max_height=420
-            )
-            legend = gr.Markdown(_MAP_LEGEND, visible=False)
+            card = gr.HTML(views.EMPTY, padding=False)
+            with gr.Group(visible=False) as map_group:
+                overlay = gr.ImageSlider(
+                    label="Photo and quality map",
+                    interactive=False,
+                    buttons=["fullscreen"],
+                    max_height=420,
+                    elem_id="dpiqa-map",
+                )
+                position = gr.Slider(0, 100, value=50, step=1, label="From quality map to photo", info=_MAP_LEGEND)
 
     def show(file: Any) -> tuple[Any, ...]:
-        if file is None:
-            return views.EMPTY, gr.update(visible=False, value=None), gr.update(visible=False)
-        rated = rate(scorer, to_upload(file), return_map=True)
-        pair = map_overlay(scorer, rated)
-        shown = pair is not None
-        return views.score_card(rated), gr.update(value=pair, visible=shown), gr.update(visible=shown)
+        rated = None if file is None else rate(scorer, to_upload(file), return_map=True)
+        pair = rated and map_overlay(scorer, rated)
+        card = views.score_card(rated) if rated else views.EMPTY
+        return card, pair, gr.update(visible=pair is not None)
 
-    photo.change(show, photo, [card, overlay, legend], **_EVENT)
+    photo.change(show, photo, [card, overlay, map_group], **_EVENT)
+    position.input(None, position, overlay, js=_MOVE_HANDLE, api_visibility="private")
 
 
 def _rank_tab(scorer: Scorer) -> None:
@@ -93,7 +96,7 @@ def _rank_tab(scorer: Scorer) -> None:
         label=f"Up to {MAX_PHOTOS} photos", file_count="multiple", file_types=SUFFIXES, elem_id="dpiqa-photos"
     )
     gallery = gr.Gallery(label="The best first", columns=3, height="auto", visible=False, buttons=["fullscreen"])
-    errors = gr.HTML()
+    errors = gr.HTML(padding=False)
     download = gr.DownloadButton("Download the scores as CSV", visible=False)
 
     def show(files: Any) -> tuple[Any, ...]:
@@ -126,7 +129,7 @@ def _degrade_tab(scorer: Scorer) -> None:
                 )
             ]
         with gr.Column(min_width=300):
-            card = gr.HTML(views.EMPTY)
+            card = gr.HTML(views.EMPTY, padding=False)
             result = gr.Image(
                 label="Degraded",
                 visible=False,

@@ -18,5 +18,6 @@ DELETE_EVERY, DELETE_AFTER = 60, 600
 
 SUMMARY = (
     f"JPEG, PNG, WebP, AVIF or HEIC, at most {MAX_FILE_BYTES // 1_000_000} MB and "
-    f"{MAX_PIXELS // 1_000_000} megapixels. Photos are deleted after {DELETE_AFTER // 60} minutes and never used for anything else."
+    f"{MAX_PIXELS // 1_000_000} megapixels. "
+    f"Photos are deleted after {DELETE_AFTER // 60} minutes and never used for anything else."
 )

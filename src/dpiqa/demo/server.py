@@ -31,6 +31,7 @@ def launch_options() -> dict[str, Any]:
         "footer_links": ["api"],
         # No fonts from other servers.
         "theme": gr.themes.Default(primary_hue="green", font=_FONTS, font_mono=["ui-monospace", "monospace"]),
+        "head_paths": Path(__file__).with_name("head.html"),
         "css_paths": Path(__file__).with_name("style.css"),
     }
 

@@ -85,6 +85,6 @@ def _curve(curve: list[tuple[float, float]]) -> str:
     label = "Score against strength: " + ", ".join(f"{share:.0%} {score:.3f}" for share, score in curve)
     return (
         f'<svg class="dpiqa-curve" viewBox="0 0 310 142" role="img" aria-label="{label}">{levels}{shares}'
-        '<text x="165" y="140" text-anchor="middle">share of the strengths above</text>'
+        '<text x="165" y="140" text-anchor="middle">share of the strengths that are set</text>'
         f'<polyline points="{line}"/>{dots}</svg>'
     )
