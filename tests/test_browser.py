@@ -12,9 +12,7 @@ from dpiqa import Scorer
 
 pytest.importorskip("playwright")
 pytestmark = [
-    pytest.mark.skipif(
-        not browser.CHROMIUM.exists(), reason=f"no Chromium at {browser.CHROMIUM}: apt install chromium"
-    ),
+    pytest.mark.skipif(not browser.CHROMIUM.exists(), reason=f"no {browser.CHROMIUM}: apt install chromium"),
     pytest.mark.filterwarnings("ignore:.*no_silent_downcasting", "ignore::ResourceWarning"),
 ]
 

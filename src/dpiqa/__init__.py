@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from .output_dpiqa import DPIQAOutput
     from .pipeline_dpiqa import ImageQualityAssessmentPipeline
     from .prompts import PromptGrid
+    from .quality_loss import QualityLoss
     from .scoring import Score, Scorer
 
 _MODULE_OF = {
@@ -32,6 +33,7 @@ _MODULE_OF = {
     "ImageError": "images",
     "ImageQualityAssessmentPipeline": "pipeline_dpiqa",
     "PromptGrid": "prompts",
+    "QualityLoss": "quality_loss",
     "Score": "scoring",
     "Scorer": "scoring",
     "freeze_for_inference": "inference",
@@ -48,6 +50,7 @@ __all__ = [
     "ImageError",
     "ImageQualityAssessmentPipeline",
     "PromptGrid",
+    "QualityLoss",
     "Score",
     "Scorer",
     "__version__",
