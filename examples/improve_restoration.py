@@ -2,8 +2,8 @@
 
     python examples/improve_restoration.py --output runs/restoration
 
-Degrades photographs (scikit-learn's two, or those of --photos) by blur and noise, trains the same network twice to undo
-it, once on the L1 distance alone and once with the quality loss beside it, and writes the pictures.
+Degrades photographs (scikit-learn's two, or those of --photos) by blur and noise, trains the same network twice to
+undo it, once on the L1 distance alone and once with the quality loss beside it, and writes the pictures.
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 from torch import nn
@@ -28,8 +28,8 @@ class QualityLoss(nn.Module):
     become anything becomes what fools the model.
 
     Args:
-        model: A student, of which a frozen copy is not made: it is put into eval mode; or a folder or Hub id of one;
-            None takes the student inside the package.
+        model: A student, which is frozen and put into eval mode; or a folder or Hub id of one; None takes the student
+            inside the package.
         processor: Its image processor; None takes the one of the checkpoint.
         reduction: "mean" over the batch, or "none".
 
@@ -56,18 +56,19 @@ class QualityLoss(nn.Module):
         super().__init__()
         if reduction not in ("mean", "none"):
             raise ValueError(f"Expected reduction 'mean' or 'none', got {reduction!r}.")
+        network: Any = model
         if not isinstance(model, nn.Module):
             source = bundled_checkpoint() if model is None else model
             processor = processor or DPIQAImageProcessor.from_pretrained(source)
-            model = AutoModel.from_pretrained(source, dtype=torch.float32)
-        if model.config.model_type != "dpiqa-student":
+            network = AutoModel.from_pretrained(source, dtype=torch.float32)
+        if network.config.model_type != "dpiqa-student":
             # A teacher's autoencoder runs without gradients, so that half of its gradient would be missing.
-            raise ValueError(f"Expected a student, got a model of the kind {model.config.model_type!r}.")
+            raise ValueError(f"Expected a student, got a model of the kind {network.config.model_type!r}.")
         if processor is None:
             raise ValueError("A model in memory needs its processor: QualityLoss(model, processor).")
         if processor.do_resize and processor.resample not in _MODES:
             raise ValueError(f"Expected a bilinear or bicubic processor, got resample={processor.resample}.")
-        self.model = model.eval().requires_grad_(False)
+        self.model = network.eval().requires_grad_(False)
         self.reduction = reduction
         self.size = (processor.size["height"], processor.size["width"]) if processor.do_resize else None
         self.mode = _MODES.get(processor.resample, "bilinear")
