@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import signal
+import sys
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -51,6 +53,8 @@ def serve(model: str | None = None, *, host: str | None = None, port: int | None
         OSError: When there is no such checkpoint, or the port is taken.
         ValueError: When it is a checkpoint of another kind of model.
     """
+    # Asked to stop, leave as if interrupted: the temporary folder is removed on the way out.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     logging.disable_progress_bar()
     scorer = Scorer.from_pretrained(model or os.environ.get("DPIQA_MODEL") or None)
     with tempfile.TemporaryDirectory(prefix="dpiqa-demo-") as folder:
