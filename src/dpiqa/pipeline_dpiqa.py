@@ -24,10 +24,9 @@ class ImageQualityAssessmentPipeline(Pipeline):
     Args:
         model: A student or a teacher.
         image_processor: The checkpoint's image processor.
-        return_map: Whether results have the `quality_map`; students with the pooled head only.
-        allow_urls: Whether strings may be http and https URLs. Off unless asked for: in a server it would let
-            strangers fetch from the server's network.
-        **kwargs: Arguments of every pipeline, such as `device`, `dtype` and `batch_size`.
+        dtype: As for every pipeline.
+        **kwargs: Arguments of every pipeline, such as `device` and `batch_size`; and, for all calls, those of a call:
+            `return_map` and `allow_urls`.
 
     Example:
         >>> import dpiqa
@@ -35,8 +34,8 @@ class ImageQualityAssessmentPipeline(Pipeline):
         >>> rate = pipeline("image-quality-assessment", model=dpiqa.bundled_checkpoint())
         >>> rate("photo.jpg")["score"]
         0.71
-        >>> [result["score"] for result in rate(["a.jpg", "b.jpg"], batch_size=16)]
-        [0.71, 0.32]
+        >>> rate(["a.jpg", "b.jpg"], batch_size=16)[1]["score"]
+        0.32
     """
 
     _load_processor = False
@@ -56,7 +55,9 @@ class ImageQualityAssessmentPipeline(Pipeline):
         Args:
             inputs: Anything that [`dpiqa.open_image`] takes; or a list or tuple of such, a generator, or a
                 `torch.utils.data.Dataset`.
-            **kwargs: `return_map` and `allow_urls` for this call, `batch_size`, `num_workers`.
+            **kwargs: `return_map`, whether results have the `quality_map` (students with the pooled head only);
+                `allow_urls`, whether strings may be http and https URLs (off unless asked for: in a server it would
+                let strangers fetch from the server's network); `batch_size`; `num_workers`.
 
         Returns:
             A dict per image, a list of them for a list, an iterator for a generator or a data set:
