@@ -32,10 +32,10 @@ class ImageQualityAssessmentPipeline(Pipeline):
         >>> import dpiqa
         >>> from transformers import pipeline
         >>> rate = pipeline("image-quality-assessment", model=dpiqa.bundled_checkpoint())
-        >>> rate("photo.jpg")["score"]
+        >>> rate("photo.jpg").get("score")
         0.71
-        >>> rate(["a.jpg", "b.jpg"], batch_size=16)[1]["score"]
-        0.32
+        >>> for result in rate(["a.jpg", "b.jpg"], batch_size=16):
+        ...     print(result.get("score"), result.get("error"))
     """
 
     _load_processor = False
