@@ -1,5 +1,6 @@
 """Headless Chromium, for tests and screenshots of the app."""
 
+import gc
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -27,6 +28,7 @@ def open_browser():
             yield browser
         finally:
             browser.close()
+            gc.collect()
 
 
 def save_pictures(folder: Path) -> dict[str, Path]:

@@ -1,5 +1,6 @@
 """The app as programs meet it: its endpoints, and what strangers might try."""
 
+import copy
 import csv
 import http.client
 import http.server
@@ -37,7 +38,7 @@ REFUSED = "Only uploaded photos are taken: no paths, no URLs."
 
 @pytest.fixture(scope="module")
 def scorer(_tiny_student):
-    return Scorer(_tiny_student, DPIQAImageProcessor(size={"height": 64, "width": 64}), workers=1)
+    return Scorer(copy.deepcopy(_tiny_student), DPIQAImageProcessor(size={"height": 64, "width": 64}), workers=1)
 
 
 @pytest.fixture(scope="module")
