@@ -53,10 +53,10 @@ def serve(model: str | None = None, *, host: str | None = None, port: int | None
         OSError: When there is no such checkpoint, or the port is taken.
         ValueError: When it is a checkpoint of another kind of model.
     """
-    # Asked to stop, leave as if interrupted: the temporary folder is removed on the way out.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     logging.disable_progress_bar()
     scorer = Scorer.from_pretrained(model or os.environ.get("DPIQA_MODEL") or None)
+    # Asked to stop, leave as if interrupted: the temporary folder is removed on the way out.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     with tempfile.TemporaryDirectory(prefix="dpiqa-demo-") as folder:
         os.environ["GRADIO_TEMP_DIR"] = folder
         build_demo(scorer).launch(server_name=host, server_port=port, **launch_options())
