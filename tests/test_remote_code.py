@@ -20,7 +20,7 @@ class NoDpiqa:
 
 sys.meta_path.insert(0, NoDpiqa())
 import torch
-from transformers import AutoConfig, AutoImageProcessor, AutoModel
+from transformers import AutoConfig, AutoImageProcessor, AutoModel, pipeline
 
 folder = sys.argv[1]
 AutoConfig.from_pretrained(folder, trust_remote_code=True)
@@ -28,7 +28,9 @@ processor = AutoImageProcessor.from_pretrained(folder, trust_remote_code=True)
 model = AutoModel.from_pretrained(folder, trust_remote_code=True).eval()
 pixels = processor(sys.argv[2], return_tensors="pt").pixel_values
 with torch.no_grad():
-    print(type(model).__module__.split(".")[0], model(pixels).score.item())
+    score = model(pixels).score.item()
+rate = pipeline("image-quality-assessment", model=folder, trust_remote_code=True)
+print(type(model).__module__.split(".")[0], score, rate(sys.argv[2])["score"])
 """
 
 
@@ -42,10 +44,11 @@ def test_it_loads_without_dpiqa(kind, tmp_path, tiny_student, photo, save, monke
     command = [sys.executable, "-c", textwrap.dedent(LOAD), str(tmp_path / "checkpoint"), str(path)]
     result = subprocess.run(command, capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stderr
-    module, score = result.stdout.split()
+    module, score, from_pipeline = result.stdout.split()
     assert module == "transformers_modules"
     expected = model(processor(str(path), return_tensors="pt").pixel_values).score.item()
     assert float(score) == pytest.approx(expected, rel=1e-4, abs=1e-6)
+    assert float(from_pipeline) == pytest.approx(expected, rel=1e-4, abs=1e-6)
 
 
 def test_saving_as_usual_exports_no_code(tmp_path, tiny_student, tiny_processor):
@@ -53,4 +56,6 @@ def test_saving_as_usual_exports_no_code(tmp_path, tiny_student, tiny_processor)
     tiny_student.save_pretrained(tmp_path / "without")
     assert list((tmp_path / "with").glob("*.py"))
     assert not list((tmp_path / "without").glob("*.py"))
-    assert "auto_map" not in (tmp_path / "without" / "config.json").read_text()
+    config = (tmp_path / "without" / "config.json").read_text()
+    assert "auto_map" not in config
+    assert "custom_pipelines" not in config

@@ -18,7 +18,9 @@ if TYPE_CHECKING:
     from .modeling_dpiqa import DPIQAModel
     from .modeling_dpiqa_student import DPIQAStudent
     from .output_dpiqa import DPIQAOutput
+    from .pipeline_dpiqa import ImageQualityAssessmentPipeline
     from .prompts import PromptGrid
+    from .quality_loss import QualityLoss
     from .scoring import Score, Scorer
 
 _MODULE_OF = {
@@ -29,7 +31,9 @@ _MODULE_OF = {
     "DPIQAStudent": "modeling_dpiqa_student",
     "DPIQAStudentConfig": "configuration_dpiqa",
     "ImageError": "images",
+    "ImageQualityAssessmentPipeline": "pipeline_dpiqa",
     "PromptGrid": "prompts",
+    "QualityLoss": "quality_loss",
     "Score": "scoring",
     "Scorer": "scoring",
     "freeze_for_inference": "inference",
@@ -44,7 +48,9 @@ __all__ = [
     "DPIQAStudent",
     "DPIQAStudentConfig",
     "ImageError",
+    "ImageQualityAssessmentPipeline",
     "PromptGrid",
+    "QualityLoss",
     "Score",
     "Scorer",
     "__version__",

@@ -1,11 +1,12 @@
-"""Registration of the dpiqa classes with transformers' Auto classes, at the moment those are first imported.
+"""Registration of the dpiqa classes with transformers' Auto classes and pipelines, when those are first imported.
 
-`import dpiqa` must not import torch, yet `AutoModel.from_pretrained` must know both models afterwards, whichever of
-`dpiqa` and `transformers` was imported first. So each registration waits for the module of its Auto class.
+`import dpiqa` must not import torch, yet `AutoModel.from_pretrained` and `pipeline` must know both models afterwards,
+whichever of `dpiqa` and `transformers` was imported first. So each registration waits for the module it concerns.
 """
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
 import sys
 from collections.abc import Sequence
@@ -16,6 +17,8 @@ from types import ModuleType
 _CONFIGURATION = "transformers.models.auto.configuration_auto"
 _MODELING = "transformers.models.auto.modeling_auto"
 _IMAGE_PROCESSING = "transformers.models.auto.image_processing_auto"
+_PIPELINES = "transformers.pipelines"
+_OWN_PIPELINE = f"{__package__}.pipeline_dpiqa"
 
 
 def _register_config(module: ModuleType) -> None:
@@ -45,15 +48,37 @@ def _register_image_processor(module: ModuleType) -> None:
         module.AutoImageProcessor.register(config, image_processor_classes={"pil": DPIQAImageProcessor})
 
 
+def _import_pipeline(module: ModuleType) -> None:
+    # Importing ours registers it. When it was first, it is half imported here and registers once it is whole.
+    importlib.import_module(_OWN_PIPELINE)
+
+
+def _register_pipeline(module: ModuleType) -> None:
+    from transformers import AutoModel
+    from transformers.pipelines import PIPELINE_REGISTRY
+
+    from . import bundled_checkpoint
+
+    PIPELINE_REGISTRY.register_pipeline(
+        module.TASK,
+        module.ImageQualityAssessmentPipeline,
+        pt_model=AutoModel,
+        default={"model": (str(bundled_checkpoint()), "main")},
+        type="image",
+    )
+
+
 _REGISTER = {
     _CONFIGURATION: _register_config,
     _MODELING: _register_model,
     _IMAGE_PROCESSING: _register_image_processor,
+    _PIPELINES: _import_pipeline,
+    _OWN_PIPELINE: _register_pipeline,
 }
 
 
 def register_when_imported() -> None:
-    """Registers with the Auto classes that are imported already, and with the others once they are."""
+    """Registers with what is imported already of the Auto classes and pipelines, and with the rest once it is."""
     for name, register in _REGISTER.items():
         if name in sys.modules:
             register(sys.modules[name])
@@ -61,7 +86,7 @@ def register_when_imported() -> None:
 
 
 class _AutoClassFinder(MetaPathFinder):
-    """Finds the modules of the Auto classes as usual and adds the registration to their execution."""
+    """Finds the modules above as usual and adds the registration to their execution."""
 
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None

@@ -11,7 +11,7 @@ import importlib.util
 import io
 import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple, TypeAlias
 
 import numpy as np
@@ -73,6 +73,10 @@ class UnsupportedImageError(ImageError):
     """A format that the installed Pillow cannot read; the reason names what to install."""
 
 
+# All that opening an image can raise; where many are opened these become the error of one row.
+OPENING_ERRORS = (ValueError, TypeError, OSError, MemoryError)
+
+
 class Photo(NamedTuple):
     """An opened photo: RGB pixels, and the size of the original, upright (decoding may have scaled it down)."""
 
@@ -82,7 +86,11 @@ class Photo(NamedTuple):
 
 
 def open_image(
-    source: ImageSource, *, max_pixels: int = DEFAULT_MAX_PIXELS, cover: tuple[int, int] | None = None
+    source: ImageSource,
+    *,
+    max_pixels: int = DEFAULT_MAX_PIXELS,
+    cover: tuple[int, int] | None = None,
+    formats: Sequence[str] | None = None,
 ) -> Image.Image:
     """Opens an image as upright 8-bit sRGB.
 
@@ -92,6 +100,7 @@ def open_image(
         max_pixels: Refuse more pixels than this, from the header.
         cover: (width, height) that the caller will shrink the image to. JPEGs are then decoded at the smallest DCT
             scale that still covers it, which is several times faster for large photos.
+        formats: Formats of files to read, by Pillow's names ("JPEG", "PNG", ...), where not all of them are wanted.
 
     Returns:
         An image of mode RGB: EXIF orientation applied, colour profile converted to sRGB, deep greyscale scaled to 8
@@ -105,24 +114,28 @@ def open_image(
         UnsupportedImageError: When a plugin for its format is missing.
         ValueError: When an array or a tensor has another shape, type or range, or is not finite.
     """
-    return open_photo(source, max_pixels=max_pixels, cover=cover).image
+    return open_photo(source, max_pixels=max_pixels, cover=cover, formats=formats).image
 
 
 def open_photo(
-    source: ImageSource, *, max_pixels: int = DEFAULT_MAX_PIXELS, cover: tuple[int, int] | None = None
+    source: ImageSource,
+    *,
+    max_pixels: int = DEFAULT_MAX_PIXELS,
+    cover: tuple[int, int] | None = None,
+    formats: Sequence[str] | None = None,
 ) -> Photo:
     """Like [`open_image`], and tells the original size."""
     name = describe(source)
     if isinstance(source, str | os.PathLike):
         with open(source, "rb") as file:
-            return _from_file(file, name, max_pixels, cover)
+            return _from_file(file, name, max_pixels, cover, formats)
     if isinstance(source, bytes | bytearray | memoryview):
-        return _from_file(io.BytesIO(source), name, max_pixels, cover)
+        return _from_file(io.BytesIO(source), name, max_pixels, cover, formats)
     if isinstance(source, Image.Image):
         return _from_pil(source, name, max_pixels)
     if isinstance(source, np.ndarray) or not hasattr(source, "read"):
         return _from_pil(_array_to_pil(source), name, max_pixels)
-    return _from_file(source, name, max_pixels, cover)
+    return _from_file(source, name, max_pixels, cover, formats)
 
 
 def check_image(path: str | os.PathLike[str], *, max_pixels: int = DEFAULT_MAX_PIXELS) -> None:
@@ -132,7 +145,7 @@ def check_image(path: str | os.PathLike[str], *, max_pixels: int = DEFAULT_MAX_P
         FileNotFoundError: When there is no such file.
         ImageError: As [`open_image`] does.
     """
-    with open(path, "rb") as file, _read_header(file, os.fspath(path)) as image:
+    with open(path, "rb") as file, _read_header(file, os.fspath(path), None) as image:
         _check_size(image.size, os.fspath(path), max_pixels)
 
 
@@ -141,6 +154,15 @@ def describe(source: Any) -> str:
     if isinstance(source, str | os.PathLike):
         return os.fspath(source)
     return str(getattr(source, "name", "") or f"<{type(source).__name__}>")
+
+
+def reason_of(error: Exception, name: str) -> str:
+    """Says in plain words, for a row that names the source already, why it could not be opened."""
+    if isinstance(error, FileNotFoundError):
+        return "no such file"
+    if isinstance(error, MemoryError):
+        return "not enough memory to decode it"
+    return (str(error) or type(error).__name__).removeprefix(f"{name}: ")
 
 
 def to_rgb(image: Image.Image) -> Image.Image:
@@ -161,25 +183,28 @@ def to_rgb(image: Image.Image) -> Image.Image:
     return image.convert("RGB")
 
 
-def _read_header(file: BinaryIO, name: str) -> Image.Image:
+def _read_header(file: BinaryIO, name: str, formats: Sequence[str] | None) -> Image.Image:
     head = file.read(32)
     file.seek(0)
     if not head:
         raise CorruptImageError(name, "the file is empty.")
     _load_plugin(head)
+    readable = [kind for kind in _readable_formats() if formats is None or kind in formats]
     try:
         with _own_pixel_limit():
-            return Image.open(file, formats=_readable_formats())
+            return Image.open(file, formats=readable)
     except UnidentifiedImageError:
-        raise _unidentified(name, head) from None
+        raise _unidentified(name, head, formats) from None
     except MemoryError:
         raise
     except Exception as error:  # on damaged data Pillow's readers raise nearly anything
         raise CorruptImageError(name, f"the header is damaged ({error}).") from error
 
 
-def _from_file(file: BinaryIO, name: str, max_pixels: int, cover: tuple[int, int] | None) -> Photo:
-    with _read_header(file, name) as image:
+def _from_file(
+    file: BinaryIO, name: str, max_pixels: int, cover: tuple[int, int] | None, formats: Sequence[str] | None
+) -> Photo:
+    with _read_header(file, name, formats) as image:
         if cover is None or image.format != "JPEG":
             return _from_pil(image, name, max_pixels)
         _check_size(image.size, name, max_pixels)
@@ -272,12 +297,14 @@ def _plugin_kind(head: bytes) -> str | None:
     return None
 
 
-def _unidentified(name: str, head: bytes) -> ImageError:
+def _unidentified(name: str, head: bytes, formats: Sequence[str] | None) -> ImageError:
     kind = _plugin_kind(head)
     if kind is not None and _PLUGINS[kind].format not in _readable_formats():
         return UnsupportedImageError(name, f"this Pillow cannot read {kind} images: install {_PLUGINS[kind].install}.")
     return CorruptImageError(
-        name, "not an image, or a damaged one, or none of the formats that are read (JPEG, PNG, WebP, TIFF, ...)."
+        name,
+        "not an image, or a damaged one, or none of the formats that are read "
+        f"({', '.join(formats) if formats else 'JPEG, PNG, WebP, TIFF, ...'}).",
     )
 
 

@@ -6,9 +6,14 @@ import os
 from contextlib import ExitStack
 from typing import Any
 
+from transformers.dynamic_module_utils import custom_object_save
+
 from .image_processing_dpiqa import DPIQAImageProcessor
 from .modeling_dpiqa import DPIQAModel
 from .modeling_dpiqa_student import DPIQAStudent
+from .pipeline_dpiqa import TASK, ImageQualityAssessmentPipeline
+
+_PIPELINE = f"{ImageQualityAssessmentPipeline.__module__.split('.')[-1]}.{ImageQualityAssessmentPipeline.__name__}"
 
 
 def save_with_code(
@@ -19,8 +24,9 @@ def save_with_code(
 ) -> None:
     """Saves a checkpoint together with the files of dpiqa that it needs.
 
-    `AutoModel.from_pretrained(folder, trust_remote_code=True)` and `AutoImageProcessor` then work with transformers
-    alone (a teacher needs diffusers as well), locally or from the Hub.
+    `AutoModel.from_pretrained(folder, trust_remote_code=True)`, `AutoImageProcessor` and
+    `pipeline("image-quality-assessment", model=folder, trust_remote_code=True)` then work with transformers alone (a
+    teacher needs diffusers as well), locally or from the Hub.
 
     Args:
         model: Teacher or student.
@@ -37,8 +43,11 @@ def save_with_code(
             cls.register_for_auto_class(auto_class)
         for part in (model.config, processor):
             registered.callback(part.__dict__.pop, "auto_map", None)
+        registered.callback(model.config.__dict__.pop, "custom_pipelines", None)
+        model.config.custom_pipelines = {TASK: {"impl": _PIPELINE, "pt": ["AutoModel"]}}
         model.save_pretrained(folder, **kwargs)
         processor.save_pretrained(folder)
+        custom_object_save(ImageQualityAssessmentPipeline, folder)
 
 
 __all__ = ["save_with_code"]

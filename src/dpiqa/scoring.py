@@ -15,8 +15,9 @@ import torch
 from transformers import AutoModel, PreTrainedConfig
 
 from . import bundled_checkpoint
+from .calibration import calibrate
 from .image_processing_dpiqa import DPIQAImageProcessor
-from .images import DEFAULT_MAX_PIXELS, ImageSource, describe, open_photo
+from .images import DEFAULT_MAX_PIXELS, OPENING_ERRORS, ImageSource, describe, open_photo, reason_of
 from .modeling_dpiqa_student import DPIQAStudent
 
 if TYPE_CHECKING:
@@ -194,8 +195,8 @@ class Scorer:
     def _prepare_or_error(self, image: ImageSource) -> _Prepared | Score:
         try:
             return self._prepare(image)
-        except (ValueError, TypeError, OSError, MemoryError) as error:
-            return Score(float("nan"), error=_reason(error, describe(image)))
+        except OPENING_ERRORS as error:
+            return Score(float("nan"), error=reason_of(error, describe(image)))
 
     @torch.inference_mode()
     def _score_batch(self, batch: list[_Prepared], return_map: bool) -> list[Score]:
@@ -214,12 +215,8 @@ class Scorer:
 
     def calibrated(self, score: float) -> Score:
         """Adds the percentile and the interval from the checkpoint's calibration to a bare score."""
-        quantiles, half_width = self.model.config.score_quantiles, self.model.config.interval_half_width
-        return Score(
-            score,
-            None if quantiles is None else float(np.interp(score, quantiles, np.linspace(0, 100, len(quantiles)))),
-            None if half_width is None else (score - half_width, score + half_width),
-        )
+        calibration = calibrate(score, self.model.config)
+        return Score(score, calibration.percentile, calibration.interval)
 
 
 @dataclass(frozen=True)
@@ -246,11 +243,3 @@ def _pick_dtype(dtype: str, model_type: str, device: torch.device) -> torch.dtyp
     from .inference import inference_dtype
 
     return inference_dtype(device)
-
-
-def _reason(error: Exception, name: str) -> str:
-    if isinstance(error, FileNotFoundError):
-        return "no such file"
-    if isinstance(error, MemoryError):
-        return "not enough memory to decode it"
-    return (str(error) or type(error).__name__).removeprefix(f"{name}: ")

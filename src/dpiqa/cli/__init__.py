@@ -3,6 +3,7 @@
 import typer
 
 from .convert import convert
+from .demo import demo
 from .env import env
 from .evaluate import evaluate
 from .prepare import distort, prepare
@@ -19,6 +20,7 @@ app.command()(evaluate)
 app.command()(prepare)
 app.command()(distort)
 app.command()(convert)
+app.command()(demo)
 app.command()(env)
 
 __all__ = ["app"]

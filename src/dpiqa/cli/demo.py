@@ -1,0 +1,32 @@
+"""`dpiqa demo`."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+
+def demo(
+    model: Annotated[
+        str | None,
+        typer.Option(
+            envvar="DPIQA_MODEL",
+            help="Folder or Hub id of a student or a teacher.",
+            show_default="the bundled student",
+        ),
+    ] = None,
+    host: Annotated[str | None, typer.Option(help="Address to listen on.", show_default="this machine only")] = None,
+    port: Annotated[int | None, typer.Option(help="Port.", show_default="the first free one from 7860")] = None,
+) -> None:
+    """Open the app of the Space on this machine: score, rank and degrade photos in a browser."""
+    try:
+        from ..demo import serve
+    except ModuleNotFoundError as error:
+        if error.name != "gradio":
+            raise
+        raise typer.BadParameter('the app needs gradio: pip install "dpiqa[demo]"') from None
+    try:
+        serve(model, host=host, port=port)
+    except (OSError, ValueError) as error:
+        raise typer.BadParameter(str(error), param_hint="--model, --host or --port") from None

@@ -1,0 +1,60 @@
+"""The app's named endpoints, for programs."""
+
+# No postponed annotations here: gradio reads the types from the functions.
+from typing import Any
+
+import gradio as gr
+
+from ..images import OPENING_ERRORS, reason_of
+from ..scoring import Scorer
+from .degrade import Strengths
+from .limits import MAX_PHOTOS
+from .rating import Rated, open_preview, rank, rate, spoil
+from .uploads import to_upload
+
+
+def add_endpoints(scorer: Scorer, **options: Any) -> None:
+    """Adds /score, /rank and /degrade to the Blocks that are being built.
+
+    Args:
+        scorer: What scores.
+        **options: Arguments of `gradio.api`, such as the concurrency.
+    """
+
+    def score(photo: gr.FileData) -> dict[str, Any]:
+        """Score one uploaded photo.
+
+        Returns name (the file's), score (higher is better, MOS normalised to [0, 1]), percentile, low and high
+        (the 90 % interval), width, height, and error (why there is no score, else null).
+        """
+        return _answer(rate(scorer, to_upload(photo)))
+
+    def ranking(photos: list[gr.FileData]) -> list[dict[str, Any]]:
+        """Score several uploaded photos: rows as of /score, the best first, those with an error last."""
+        if not isinstance(photos, list) or not 1 <= len(photos) <= MAX_PHOTOS:
+            raise gr.Error(f"Expected a list of 1 to {MAX_PHOTOS} photos.", print_exception=False)
+        return [_answer(rated) for rated in rank(scorer, [to_upload(photo) for photo in photos])]
+
+    def degradation(
+        photo: gr.FileData, jpeg: float = 0, blur: float = 0, noise: float = 0, shrink: float = 0
+    ) -> dict[str, Any]:
+        """Spoil an uploaded photo, at most 1024 pixels a side, with strengths from 0 to 100.
+
+        Returns original and score (before and after), and curve, a list of [share of the strengths, score].
+        """
+        try:
+            strengths = Strengths(float(jpeg), float(blur), float(noise), float(shrink))
+            degraded = spoil(scorer, open_preview(to_upload(photo)), strengths)
+        except OPENING_ERRORS as error:
+            raise gr.Error(reason_of(error, to_upload(photo).path), print_exception=False) from None
+        return {"original": degraded.original.score, "score": degraded.score.score, "curve": degraded.curve}
+
+    gr.api(score, api_name="score", **options)
+    gr.api(ranking, api_name="rank", **options)
+    gr.api(degradation, api_name="degrade", **options)
+
+
+def _answer(rated: Rated) -> dict[str, Any]:
+    row = rated.row()
+    # Clients take a value called "path" for a file to download.
+    return {"name": row.pop("path"), **row}

@@ -1,0 +1,181 @@
+"""The page: four tabs around one scorer."""
+
+from __future__ import annotations
+
+import importlib.util
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+from gradio.utils import get_upload_folder
+from huggingface_hub import ModelCard
+
+from ..images import OPENING_ERRORS, reason_of
+from ..scoring import Scorer
+from ..tables import CsvWriter
+from . import views
+from .api import add_endpoints
+from .degrade import MAX_STRENGTH, Strengths
+from .limits import DELETE_AFTER, DELETE_EVERY, MAX_PHOTOS, MAX_QUEUE, SUFFIXES, SUMMARY
+from .rating import Rated, map_overlay, open_preview, rank, rate, spoil
+from .uploads import ConfinedBlocks, to_upload
+
+_TITLE = "How good does your photo look?"
+# One photo at a time: memory stays bounded, and more at once would not be faster.
+_ONE_AT_A_TIME: dict[str, Any] = {"concurrency_id": "scorer", "concurrency_limit": 1}
+# Without gradio's preprocessing, which opens images.
+_EVENT: dict[str, Any] = {"api_visibility": "private", "preprocess": False, **_ONE_AT_A_TIME}
+_MAP_LEGEND = "Purple is where the photo looks bad, green where it looks good."
+# The handle on the pictures is for pointers only; this slider is for keyboards as well.
+_MOVE_HANDLE = "(position) => ({__type__: 'update', slider_position: position})"
+
+
+def build_demo(scorer: Scorer, *, delete_cache: tuple[int, int] = (DELETE_EVERY, DELETE_AFTER)) -> gr.Blocks:
+    """Builds the app; [`dpiqa.demo.launch_options`] has what its `launch` must be given.
+
+    Args:
+        scorer: What scores; students with the pooled head also have quality maps.
+        delete_cache: (seconds between two clearings of the temporary folder, age in seconds of the files that go).
+    """
+    with ConfinedBlocks(title=_TITLE, analytics_enabled=False, delete_cache=delete_cache) as demo:
+        gr.Markdown(
+            f"# {_TITLE}\nA quality score without a reference picture, from 0 (bad) to 1 (excellent), by "
+            "[dpiqa](https://arxiv.org/abs/2405.19996).",
+            elem_id="dpiqa-title",
+        )
+        with gr.Tab("Score"):
+            _score_tab(scorer)
+        with gr.Tab("Rank"):
+            _rank_tab(scorer)
+        with gr.Tab("Degrade"):
+            _degrade_tab(scorer)
+        with gr.Tab("About"):
+            gr.Markdown(f"{SUMMARY}\n\n{card_text(scorer)}")
+        add_endpoints(scorer, **_ONE_AT_A_TIME)
+    return demo.queue(max_size=MAX_QUEUE, api_open=False)
+
+
+def card_text(scorer: Scorer) -> str:
+    """The model card of the scorer's checkpoint, or a line in its place."""
+    source = scorer.model.config._name_or_path
+    card = Path(source) / "README.md"
+    return ModelCard.load(card).text if card.is_file() else f"The model is `{source}`; no model card came with it."
+
+
+def _score_tab(scorer: Scorer) -> None:
+    with gr.Row():
+        with gr.Column(min_width=300):
+            photo = _photo_input("Your photo")
+            gr.Markdown(SUMMARY)
+            _examples(photo)
+        with gr.Column(min_width=300):
+            card = gr.HTML(views.EMPTY, padding=False)
+            with gr.Group(visible=False) as map_group:
+                overlay = gr.ImageSlider(
+                    label="Photo and quality map",
+                    interactive=False,
+                    buttons=["fullscreen"],
+                    max_height=420,
+                    elem_id="dpiqa-map",
+                )
+                position = gr.Slider(0, 100, value=50, step=1, label="From quality map to photo", info=_MAP_LEGEND)
+
+    def show(file: Any) -> tuple[Any, ...]:
+        rated = None if file is None else rate(scorer, to_upload(file), return_map=True)
+        pair = rated and map_overlay(scorer, rated)
+        card = views.score_card(rated) if rated else views.EMPTY
+        return card, pair, gr.update(visible=pair is not None)
+
+    photo.change(show, photo, [card, overlay, map_group], **_EVENT)
+    position.input(None, position, overlay, js=_MOVE_HANDLE, api_visibility="private")
+
+
+def _rank_tab(scorer: Scorer) -> None:
+    photos = gr.File(
+        label=f"Up to {MAX_PHOTOS} photos", file_count="multiple", file_types=SUFFIXES, elem_id="dpiqa-photos"
+    )
+    gallery = gr.Gallery(label="The best first", columns=3, height="auto", visible=False, buttons=["fullscreen"])
+    errors = gr.HTML(padding=False)
+    download = gr.DownloadButton("Download the scores as CSV", visible=False)
+
+    def show(files: Any) -> tuple[Any, ...]:
+        uploads = [to_upload(file) for file in files or ()]
+        if len(uploads) > MAX_PHOTOS:
+            raise gr.Error(f"At most {MAX_PHOTOS} photos at a time, these are {len(uploads)}.", print_exception=False)
+        rated = rank(scorer, uploads)
+        pictures = [
+            (item.preview, f"{place}. {item.score.score:.3f}  {item.name}")
+            for place, item in enumerate(rated, 1)
+            if item.preview is not None
+        ]
+        csv = gr.update(value=_write_csv(rated), visible=True) if rated else gr.update(visible=False)
+        return gr.update(value=pictures, visible=bool(pictures)), views.error_list(rated), csv
+
+    photos.change(show, photos, [gallery, errors, download], **_EVENT)
+
+
+def _degrade_tab(scorer: Scorer) -> None:
+    with gr.Row():
+        with gr.Column(min_width=300):
+            photo = _photo_input("A photo to degrade")
+            sliders = [
+                gr.Slider(0, MAX_STRENGTH, value=value, step=1, label=label, info=info)
+                for label, value, info in (
+                    ("JPEG", 0, "100 is quality 5"),
+                    ("Blur", 40, "100 is a radius of 8 pixels"),
+                    ("Noise", 0, "100 is a standard deviation of 80 grey levels"),
+                    ("Resize", 0, "100 is 12 times smaller and back again"),
+                )
+            ]
+        with gr.Column(min_width=300):
+            card = gr.HTML(views.EMPTY, padding=False)
+            result = gr.Image(
+                label="Degraded",
+                visible=False,
+                interactive=False,
+                buttons=["fullscreen"],
+                alt_text="The degraded photo",
+            )
+
+    def show(file: Any, *strengths: float) -> tuple[Any, ...]:
+        if file is None:
+            return views.EMPTY, gr.update(visible=False, value=None)
+        upload = to_upload(file)
+        try:
+            degraded = spoil(scorer, open_preview(upload), Strengths(*strengths))
+        except OPENING_ERRORS as error:
+            return views.error_card(reason_of(error, upload.path)), gr.update(visible=False, value=None)
+        return views.curve_card(degraded), gr.update(value=degraded.preview, visible=True)
+
+    triggers = [photo.change, *(slider.input for slider in sliders)]
+    gr.on(triggers, show, [photo, *sliders], [card, result], trigger_mode="always_last", **_EVENT)
+
+
+def _photo_input(label: str) -> gr.Image:
+    return gr.Image(
+        label=label,
+        sources=["upload", "clipboard"],
+        height=320,
+        buttons=["fullscreen"],
+        alt_text="The photo you chose",
+    )
+
+
+def _examples(photo: gr.Image) -> None:
+    """Offers scikit-learn's two sample photos, where it is installed; none are shipped with dpiqa."""
+    spec = importlib.util.find_spec("sklearn")
+    if spec is None or spec.origin is None:
+        return
+    folder = Path(spec.origin).parent / "datasets" / "images"
+    found = [[str(path)] for path in sorted(folder.glob("*.jpg"))]
+    if found:
+        gr.Examples(found, photo, label="Or one of these", cache_examples=False, api_visibility="private")
+
+
+def _write_csv(rated: list[Rated]) -> str:
+    path = Path(tempfile.mkdtemp(dir=get_upload_folder())) / "scores.csv"
+    with CsvWriter(path) as writer:
+        for item in rated:
+            writer.write(item.row())
+    return str(path)

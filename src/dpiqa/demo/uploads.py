@@ -1,0 +1,61 @@
+"""Uploaded photos: the only files that the app opens."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import gradio as gr
+from gradio.utils import get_upload_folder
+
+
+class Upload(NamedTuple):
+    """A file in the temporary folder, and the name that its owner gave it."""
+
+    path: str
+    name: str
+
+
+def to_upload(file: Any) -> Upload:
+    """A file of a confined request as an upload, not opened: that is for `dpiqa.open_image` to do.
+
+    Raises:
+        gradio.Error: When it is no file.
+    """
+    if not isinstance(file, dict) or not isinstance(file.get("path"), str):
+        raise gr.Error("Expected an uploaded photo.", print_exception=False)
+    return Upload(file["path"], file.get("orig_name") or "")
+
+
+def is_inside_upload_folder(path: str) -> bool:
+    """Whether a path, links followed, leads to a file in the temporary folder."""
+    real = Path(os.path.realpath(path))
+    return real.is_relative_to(os.path.realpath(get_upload_folder())) and real.is_file()
+
+
+def confine(value: Any) -> Any:
+    """Reduces every file in a request to an upload: what else it says about the file is dropped.
+
+    Raises:
+        gradio.Error: When a file is a URL, data in the request itself, or a path outside the temporary folder.
+    """
+    if isinstance(value, list):
+        return [confine(item) for item in value]
+    if not isinstance(value, dict):
+        return value
+    if not {"path", "url"} & value.keys():
+        return {key: confine(item) for key, item in value.items()}
+    path = value.get("path")
+    if not isinstance(path, str) or "\0" in path or not is_inside_upload_folder(path):
+        raise gr.Error("Only uploaded photos are taken: no paths, no URLs.", print_exception=False)
+    name = os.path.basename(str(value.get("orig_name") or path))[:120]
+    return {"path": path, "orig_name": name, "meta": {"_type": "gradio.FileData"}}
+
+
+class ConfinedBlocks(gr.Blocks):
+    """Blocks that confine what comes in before gradio copies a file or fetches a URL."""
+
+    async def preprocess_data(self, block_fn: Any, inputs: list[Any], *args: Any, **kwargs: Any) -> Any:
+        """Like that of every Blocks, on confined inputs."""
+        return await super().preprocess_data(block_fn, confine(inputs), *args, **kwargs)

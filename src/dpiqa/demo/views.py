@@ -1,0 +1,90 @@
+"""Scores as HTML: plain, for eyes and for screen readers; whatever a user typed is escaped."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from html import escape
+
+from ..scoring import Score
+from .rating import Degraded, Rated
+
+EMPTY = '<p class="dpiqa-empty">The score will be here.</p>'
+
+
+def score_card(rated: Rated) -> str:
+    """A score with its interval and percentile, or why there is none."""
+    if rated.score.error is not None:
+        return error_card(rated.score.error)
+    score = rated.score
+    lines = [f"{score.width} x {score.height} pixels"]
+    if score.percentile is not None:
+        lines.insert(0, f"Better than <b>{score.percentile:.0f} %</b> of the photos that the model learned from.")
+    if score.interval is not None:
+        low, high = score.interval
+        lines.insert(-1, f"Mean opinion of people: <b>{low:.2f}</b> to <b>{high:.2f}</b>, nine times in ten.")
+    paragraphs = "".join(f"<p>{line}</p>" for line in lines)
+    return f'<section class="dpiqa-card" role="status">{_number(score)}{_meter(score)}{paragraphs}</section>'
+
+
+def error_card(reason: str) -> str:
+    """Why a photo has no score, and what to do."""
+    return (
+        f'<section class="dpiqa-card dpiqa-error" role="alert"><h3>This photo has no score</h3>'
+        f"<p>{escape(reason)}</p><p>Please try another file, or save the photo again as JPEG or PNG.</p></section>"
+    )
+
+
+def error_list(rated: Sequence[Rated]) -> str:
+    """The photos of many that have no score."""
+    failed = [item for item in rated if item.score.error is not None]
+    if not failed:
+        return ""
+    items = "".join(f"<li><b>{escape(item.name)}</b>: {escape(item.score.error or '')}</li>" for item in failed)
+    return f'<section class="dpiqa-card dpiqa-error" role="alert"><h3>No score</h3><ul>{items}</ul></section>'
+
+
+def curve_card(degraded: Degraded) -> str:
+    """The score before and after, and the curve between."""
+    change = degraded.score.score - degraded.original.score
+    return (
+        f'<section class="dpiqa-card" role="status">{_number(degraded.score)}'
+        f"<p>The original has <b>{degraded.original.score:.3f}</b>: {change:+.3f}.</p>{_curve(degraded.curve)}"
+        "</section>"
+    )
+
+
+def _number(score: Score) -> str:
+    return f'<p class="dpiqa-score"><b>{score.score:.3f}</b> <span>of 1, higher is better</span></p>'
+
+
+def _meter(score: Score) -> str:
+    def position(value: float) -> float:
+        return round(100 * min(max(value, 0.0), 1.0), 1)
+
+    low, high = score.interval or (score.score, score.score)
+    left, width = position(low), position(high) - position(low)
+    return (
+        '<div class="dpiqa-meter" aria-hidden="true">'
+        f'<i style="left:{left}%;width:{width:.1f}%"></i><b style="left:{position(score.score)}%"></b></div>'
+    )
+
+
+def _curve(curve: list[tuple[float, float]]) -> str:
+    """An SVG line of the score (0 to 1) against the strength (0 to 100 %)."""
+    points = [(40 + 250 * share, 110 - 100 * min(max(score, 0.0), 1.0)) for share, score in curve]
+    line = " ".join(f"{x:.0f},{y:.1f}" for x, y in points)
+    dots = "".join(f'<circle cx="{x:.0f}" cy="{y:.1f}" r="3"/>' for x, y in points)
+    levels = "".join(
+        f'<line x1="40" x2="290" y1="{110 - 100 * level}" y2="{110 - 100 * level}"/>'
+        f'<text x="34" y="{114 - 100 * level}" text-anchor="end">{level:g}</text>'
+        for level in (0, 0.5, 1)
+    )
+    shares = "".join(
+        f'<text x="{40 + 250 * share:.0f}" y="126" text-anchor="middle">{share:.0%}</text>' for share in (0, 0.5, 1)
+    )
+    label = "Score against strength: " + ", ".join(f"{share:.0%} {score:.3f}" for share, score in curve)
+    return (
+        f'<svg class="dpiqa-curve" viewBox="0 0 310 142" role="img" aria-label="{label}">{levels}{shares}'
+        '<text x="165" y="140" text-anchor="middle">share of the strengths that are set</text>'
+        f'<polyline points="{line}"/>{dots}</svg>'
+    )

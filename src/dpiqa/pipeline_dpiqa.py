@@ -1,0 +1,131 @@
+"""`pipeline("image-quality-assessment")`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+from transformers import Pipeline
+
+from .calibration import calibrate
+from .image_urls import download_image, is_url
+from .images import OPENING_ERRORS, ImageError, describe, open_photo, reason_of
+
+TASK = "image-quality-assessment"
+
+
+class ImageQualityAssessmentPipeline(Pipeline):
+    """Gives photos quality scores, as a transformers pipeline.
+
+    A half-precision student computes in float32, as it does in a [`Scorer`], unless another `dtype` is asked for.
+    The `Scorer` is the faster of the two for many files.
+
+    Args:
+        model: A student or a teacher.
+        image_processor: The checkpoint's image processor.
+        dtype: As for every pipeline.
+        **kwargs: Arguments of every pipeline, such as `device` and `batch_size`; and, for all calls, those of a call:
+            `return_map` and `allow_urls`.
+
+    Example:
+        >>> import dpiqa
+        >>> from transformers import pipeline
+        >>> rate = pipeline("image-quality-assessment", model=dpiqa.bundled_checkpoint())
+        >>> rate("photo.jpg").get("score")
+        0.71
+        >>> for result in rate(["a.jpg", "b.jpg"], batch_size=16):
+        ...     print(result.get("score"), result.get("error"))
+    """
+
+    _load_processor = False
+    _load_image_processor = True
+    _load_feature_extractor = False
+    _load_tokenizer = False
+
+    def __init__(self, model: Any, image_processor: Any, *, dtype: Any = "auto", **kwargs: Any):
+        super().__init__(model=model, image_processor=image_processor, **kwargs)
+        self.model.eval()
+        if dtype in (None, "auto") and self.model.config.model_type == "dpiqa-student":
+            self.model.float()
+
+    def __call__(self, inputs: Any, **kwargs: Any) -> dict[str, Any] | list[dict[str, Any]] | Iterator[dict[str, Any]]:
+        """Scores one image, or many.
+
+        Args:
+            inputs: Anything that [`dpiqa.open_image`] takes; or a list or tuple of such, a generator, or a
+                `torch.utils.data.Dataset`.
+            **kwargs: `return_map`, whether results have the `quality_map` (students with the pooled head only);
+                `allow_urls`, whether strings may be http and https URLs (off unless asked for: in a server it would
+                let strangers fetch from the server's network); `batch_size`; `num_workers`.
+
+        Returns:
+            A dict per image, a list of them for a list, an iterator for a generator or a data set:
+
+            - `score`: higher is better, MOS normalised to [0, 1]; NaN when there is an error;
+            - `percentile`, `interval`: see [`Score`]; None when the checkpoint is not calibrated;
+            - `width`, `height`: of the original in pixels, upright;
+            - `error`: why one of many has no score, else None;
+            - `quality_map`: (rows, columns) float32 array in units of the score, when asked for.
+
+        Raises:
+            ImageError: When the only image cannot be scored (also OSError, ValueError: see `open_image`). One of
+                many becomes a result with an `error`.
+            ValueError: When a quality map is asked for and the model has none.
+        """
+        if isinstance(inputs, list | tuple):
+            return [] if not inputs else super().__call__(list(inputs), **kwargs)
+        if hasattr(inputs, "__next__") or isinstance(inputs, torch.utils.data.Dataset):
+            return super().__call__(inputs, **kwargs)
+        return super().__call__(inputs, raise_errors=True, **kwargs)
+
+    def _sanitize_parameters(
+        self, return_map: bool | None = None, allow_urls: bool | None = None, raise_errors: bool = False
+    ) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
+        if return_map and getattr(self.model.config, "head", None) != "pooled":
+            raise ValueError("Only students with the pooled head have quality maps: leave return_map out.")
+        preprocess: dict[str, Any] = {} if allow_urls is None else {"allow_urls": allow_urls}
+        if raise_errors:
+            preprocess["raise_errors"] = True
+        return preprocess, {}, {} if return_map is None else {"return_map": return_map}
+
+    def preprocess(self, image: Any, allow_urls: bool = False, raise_errors: bool = False) -> dict[str, Any]:
+        size = self.image_processor.size
+        cover = (size["width"], size["height"])
+        try:
+            if is_url(image):
+                if not allow_urls:
+                    raise ImageError(image, "URLs are fetched only with allow_urls=True.")
+                image = download_image(image)
+            photo = open_photo(image, cover=cover)
+            pixels = self.image_processor(photo.image, return_tensors="pt")["pixel_values"].to(self.model.dtype)
+        except OPENING_ERRORS as error:
+            if raise_errors:
+                raise
+            # Something of the right shape, so that the rest of the batch goes on.
+            pixels = torch.zeros(1, 3, *reversed(cover), dtype=self.model.dtype)
+            return {"pixel_values": pixels, "width": None, "height": None, "error": reason_of(error, describe(image))}
+        return {"pixel_values": pixels, "width": photo.width, "height": photo.height, "error": None}
+
+    def _forward(self, inputs: dict[str, Any]) -> dict[str, Any]:
+        output = self.model(inputs.pop("pixel_values"))
+        return {"score": output.score, "quality_map": output.quality_map, **inputs}
+
+    def postprocess(self, outputs: dict[str, Any], return_map: bool = False) -> dict[str, Any]:
+        failed = outputs["error"] is not None
+        score = float("nan") if failed else outputs["score"].item()
+        percentile, interval = (None, None) if failed else calibrate(score, self.model.config)
+        result = {
+            "score": score,
+            "percentile": percentile,
+            "interval": interval,
+            "width": outputs["width"],
+            "height": outputs["height"],
+            "error": outputs["error"],
+        }
+        if return_map:
+            result["quality_map"] = None if failed else outputs["quality_map"][0].float().numpy()
+        return result
+
+
+__all__ = ["ImageQualityAssessmentPipeline"]
