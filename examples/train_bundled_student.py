@@ -28,12 +28,12 @@ from torch.utils.data import Dataset
 from transformers import EvalPrediction, Trainer, TrainingArguments, set_seed
 
 from dpiqa import DPIQAImageProcessor, DPIQAStudent, DPIQAStudentConfig, Scorer, open_image
+from dpiqa.calibration import fit_calibration
 from dpiqa.data import Rating, load_ratings
 from dpiqa.data.scenes import scene_groups, scene_hashes
 from dpiqa.losses import plcc_loss
 
 SIZE = 320
-QUANTILES = 101
 CALIBRATION_PHOTOS = 2000
 BACKBONE_PREFIX = "backbone."
 
@@ -157,12 +157,8 @@ def calibrate(folder: Path, train: list[Rating], validation: list[Rating]) -> di
     sample = [train[row] for row in np.random.default_rng(0).permutation(len(train))[:CALIBRATION_PHOTOS]]
     train_scores = np.array([score.score for score in scorer.stream(photo.path for photo in sample)])
     scores = np.array([score.score for score in scorer.stream(photo.path for photo in validation)])
-    residuals = np.sort(np.abs(scores - [photo.mos for photo in validation]))
     config = DPIQAStudentConfig.from_pretrained(folder)
-    config.score_quantiles = np.quantile(train_scores, np.linspace(0, 1, QUANTILES)).round(5).tolist()
-    # Split conformal: the ceil((n + 1) * coverage)-th smallest residual covers at least that share of new ones.
-    rank = math.ceil((len(residuals) + 1) * config.interval_coverage)
-    config.interval_half_width = round(float(residuals[min(rank, len(residuals)) - 1]), 5)
+    fit_calibration(config, train_scores, scores, [photo.mos for photo in validation])
     config.save_pretrained(folder)
     return {
         "validation_srcc": float(spearmanr(scores, [photo.mos for photo in validation]).statistic),

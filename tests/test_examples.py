@@ -11,6 +11,7 @@ import pytest
 import torch
 from safetensors import safe_open
 
+import releases
 from biq2021 import make_release
 from dpiqa import Scorer, bundled_checkpoint, open_image
 
@@ -54,6 +55,33 @@ def test_training_the_bundled_student(tmp_path, photos):
     score = Scorer.from_pretrained(checkpoint)(photos[0])
     assert 0 <= score.percentile <= 100
     assert score.interval[0] < score.score < score.interval[1]
+
+
+def test_fine_tuning_on_a_table_of_own_photos(tmp_path, tiny_checkpoint):
+    releases.save_pictures(tmp_path, [f"{index}.png" for index in range(30)])
+    rows = [f"{index}.png,{1 + index % 5}" for index in range(30)]
+    (tmp_path / "photos.csv").write_text("\n".join(["path,mos", *rows]) + "\n")
+    finetune = load_example("finetune_student")
+    arguments = ["--data", str(tmp_path / "photos.csv"), "--mos-range", "1", "5", "--model", str(tiny_checkpoint)]
+    options = ["--output", str(tmp_path / "mine"), "--epochs", "2", "--batch-size", "8"]
+    figures = finetune.main(finetune.make_parser().parse_args([*arguments, *options]))
+    assert figures["photos"] == 21
+    assert figures["test_rmse_after"] != figures["test_rmse_before"]
+    score = Scorer.from_pretrained(tmp_path / "mine")(tmp_path / "3.png")
+    assert score.interval[0] < score.score < score.interval[1]
+    assert 0 <= score.percentile <= 100
+
+
+@pytest.mark.slow
+def test_the_distillation_study(tmp_path):
+    release = releases.biq2021(tmp_path / "BIQ2021")
+    study = load_example("distillation_study")
+    arguments = ["--data", str(release), "--output", str(tmp_path / "run"), "--seeds", "1", "--batch-size", "4"]
+    options = ["--teacher-epochs", "1", "--student-epochs", "1"]
+    study.main(study.make_parser().parse_args([*arguments, *options]))
+    table = (tmp_path / "run" / "table.md").read_text()
+    for name in ("teacher", "feature map weight 0", "feature map weight 1"):
+        assert f"| {name} |" in table
 
 
 def test_push_to_hub_in_a_dry_run_lists_every_file(capsys):

@@ -121,8 +121,8 @@ def encode_prompts(
         text_model: CLIP text model with projection.
         text_features: "projected": one row per prompt, its features in the space that CLIP shares with images, not
             normalised (the published code). "pooled": one row per prompt, before the projection. "tokens": one row
-            per token of every prompt, as Stable Diffusion's own context, all prompts one after the other (as the paper
-            describes the context; tens of thousands of rows, so meant for small grids).
+            per token of every prompt, as in Stable Diffusion's own context, all prompts one after the other (tens of
+            thousands of rows for the published grid, so meant for small ones).
         batch_size: Prompts per forward pass.
 
     Returns:
