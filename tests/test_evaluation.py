@@ -5,6 +5,7 @@ import json
 import shutil
 
 import pytest
+from huggingface_hub import ModelCardData
 from typer.testing import CliRunner
 
 import dpiqa.evaluation
@@ -12,7 +13,7 @@ import releases
 from dpiqa import Scorer
 from dpiqa.cli import app
 from dpiqa.data import load_ratings
-from dpiqa.report import read_results
+from dpiqa.report import read_results, to_eval_results
 
 
 @pytest.fixture
@@ -176,3 +177,16 @@ def test_results_are_plain_json(evaluate, sets):
     evaluate(data=["spaq"])
     row = json.loads((sets / "results" / "results.json").read_text())[0]
     assert row["metrics"]["srcc"].keys() == {"value", "low", "high", "note"}
+
+
+def test_results_become_the_model_index_of_a_card(evaluate, sets):
+    evaluate(data=["spaq"])
+    results = results_of(sets)
+    eval_results = to_eval_results(results, "tiny-checkpoint")
+    card = ModelCardData(model_name="tiny", eval_results=eval_results).to_dict()
+    index = card["model-index"][0]["results"][0]
+    assert index["dataset"]["name"] == "spaq, test"
+    assert [metric["type"] for metric in index["metrics"]] == ["srcc", "plcc", "rmse"]
+    assert index["metrics"][0]["value"] == pytest.approx(results[0].metrics["srcc"]["value"], abs=1e-4)
+    with pytest.raises(ValueError, match="only of tiny-checkpoint"):
+        to_eval_results(results, "other")

@@ -52,5 +52,7 @@ def fit_calibration(
     """
     residuals = np.sort(np.abs(np.asarray(validation_scores, float) - np.asarray(validation_mos, float)))
     rank = math.ceil((len(residuals) + 1) * config.interval_coverage)
-    config.score_quantiles = np.quantile(train_scores, np.linspace(0, 1, _QUANTILES)).round(5).tolist()
+    config.score_quantiles = (
+        np.quantile(np.asarray(train_scores, float), np.linspace(0, 1, _QUANTILES)).round(5).tolist()
+    )
     config.interval_half_width = round(float(residuals[min(rank, len(residuals)) - 1]), 5)

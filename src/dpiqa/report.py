@@ -6,11 +6,14 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from .metrics import logistic_fit
+
+if TYPE_CHECKING:
+    from huggingface_hub import EvalResult
 
 WHOLE_SPLITS = ("train", "validation", "test")
 
@@ -48,6 +51,37 @@ def write_results(results: Sequence[Result], output: Path) -> None:
 def read_results(path: str | Path) -> list[Result]:
     """Reads a `results.json`, for a model card's `model-index`."""
     return [Result(**result) for result in json.loads(Path(path).read_text(encoding="utf-8"))]
+
+
+def to_eval_results(results: Sequence[Result], model: str) -> list[EvalResult]:
+    """SRCC, PLCC and RMSE of one model for the `model-index` of its card (`ModelCardData(eval_results=...)`).
+
+    Args:
+        results: From [`read_results`].
+        model: Its name there.
+
+    Raises:
+        ValueError: When there is no result of this model.
+    """
+    from huggingface_hub import EvalResult
+
+    rows = [result for result in results if result.model == model]
+    if not rows:
+        names = ", ".join(sorted({result.model for result in results}))
+        raise ValueError(f"There is no result of {model!r}, only of {names}.")
+    return [
+        EvalResult(
+            task_type="image-quality-assessment",
+            dataset_type=result.data,
+            dataset_name=f"{result.data}, {result.part}",
+            dataset_split=result.part if result.part in WHOLE_SPLITS else None,
+            metric_type=name,
+            metric_name=name.upper(),
+            metric_value=round(result.metrics[name]["value"], 4),
+        )
+        for result in rows
+        for name in ("srcc", "plcc", "rmse")
+    ]
 
 
 def to_markdown(results: Sequence[Result]) -> str:
