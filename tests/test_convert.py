@@ -267,7 +267,7 @@ class TestConvertCheckpoint:
 
     def test_a_pickle_with_code_in_it_is_refused(self, tmp_path):
         torch.save({"gamma": Path("x")}, tmp_path / "evil.pth")
-        with pytest.raises(ValueError, match="read safely"):
+        with pytest.raises(ValueError, match="without running code"):
             convert_checkpoint(tmp_path / "evil.pth", "teacher", tmp_path / "ours")
 
     def test_a_file_that_is_no_state_dict_is_an_error(self, tmp_path):

@@ -205,8 +205,9 @@ def _renamed(
 def _load_pickle(path: str | os.PathLike[str]) -> dict[str, torch.Tensor]:
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
-    except (UnpicklingError, RuntimeError, EOFError) as error:
-        raise ValueError(f"{path}: not a file of tensors that can be read safely ({error})") from None
+    except (UnpicklingError, RuntimeError, EOFError):
+        # PyTorch's own message recommends to run what is in the file.
+        raise ValueError(f"{path}: not a file of tensors that can be read without running code from it.") from None
     if not isinstance(content, dict) or not all(isinstance(value, torch.Tensor) for value in content.values()):
         found = f"a dict with {', '.join(map(str, content))}" if isinstance(content, dict) else type(content).__name__
         raise ValueError(f"{path}: expected a state dict, that is names and tensors, got {found}.")

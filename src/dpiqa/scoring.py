@@ -128,7 +128,8 @@ class Scorer:
         hub: dict[str, Any] = {"revision": revision, "cache_dir": cache_dir, "local_files_only": local_files_only}
         kind = PreTrainedConfig.get_config_dict(source, **hub)[0].get("model_type")
         if kind not in ("dpiqa", "dpiqa-student"):
-            raise ValueError(f"{source} is a checkpoint of the kind {kind!r}: expected 'dpiqa' or 'dpiqa-student'.")
+            found = f"model_type {kind!r}" if kind else "no config.json with a model_type"
+            raise ValueError(f"{source} is no checkpoint of dpiqa: expected dpiqa or dpiqa-student, found {found}.")
         device = kwargs.get("device", "auto")
         device = pick_device() if device == "auto" else torch.device(device)
         dtype = _pick_dtype(kwargs.get("dtype", "auto"), kind, device)
