@@ -3,6 +3,7 @@
 import csv
 import json
 import shutil
+import sys
 
 import pytest
 from huggingface_hub import ModelCardData
@@ -190,3 +191,10 @@ def test_results_become_the_model_index_of_a_card(evaluate, sets):
     assert index["metrics"][0]["value"] == pytest.approx(results[0].metrics["srcc"]["value"], abs=1e-4)
     with pytest.raises(ValueError, match="only of tiny-checkpoint"):
         to_eval_results(results, "other")
+
+
+def test_a_missing_extra_is_named(evaluate, monkeypatch):
+    monkeypatch.setitem(sys.modules, "imagehash", None)
+    result = evaluate(data=["biq2021"])
+    assert result.exit_code == 2
+    assert 'imagehash is not installed: pip install "dpiqa[eval]"' in " ".join(result.output.replace("│", " ").split())

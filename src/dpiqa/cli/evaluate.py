@@ -59,6 +59,8 @@ def evaluate(
         )
     except (ValueError, OSError) as error:
         raise typer.BadParameter(str(error)) from None
+    except ModuleNotFoundError as error:
+        raise typer.BadParameter(f'{error.name} is not installed: pip install "dpiqa[eval]".') from None
     for name in ("results.md", "consistency.md"):
         if (output / name).exists():
             print((output / name).read_text(encoding="utf-8"))

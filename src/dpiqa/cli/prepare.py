@@ -29,6 +29,8 @@ def prepare(
         counts = prepare_dataset(name, output, root=root, mos_range=mos_range, seed=seed, allow_missing=allow_missing)
     except (ValueError, OSError) as error:
         raise typer.BadParameter(str(error)) from None
+    except ModuleNotFoundError as error:
+        raise typer.BadParameter(f'{error.name} is not installed: pip install "dpiqa[eval]".') from None
     print(f"{output}: " + ", ".join(f"{split} {count}" for split, count in counts.items()))
     if push_to:
         print(push_dataset(output, push_to))
