@@ -16,7 +16,7 @@ from .images import open_image
 from .losses import training_losses
 from .metrics import plcc, rmse, srcc
 
-_HEADS = ("head.", "decoder.", "module.head.", "module.decoder.")
+_HEADS = ("head.", "decoder.")
 _DROP_FACTOR = 0.2
 
 
