@@ -5,10 +5,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from datasets import Dataset
 from PIL import Image
 from sklearn.datasets import load_sample_images
 
+import releases
 from dpiqa import DPIQAImageProcessor, DPIQAStudent, DPIQAStudentConfig, Scorer
+from dpiqa.data import load_iqa_dataset
+from dpiqa.photo_dataset import PhotoDataset
+from dpiqa.trainer import DPIQATrainer
+from dpiqa.training_arguments import DPIQATrainingArguments
 
 # Offsets and sizes of EfficientNet stay, widths and depths shrink.
 TINY_EFFICIENTNET = {"width_coefficient": 0.25, "depth_coefficient": 0.25, "hidden_dim": 320, "hidden_act": "relu6"}
@@ -82,6 +88,42 @@ def save(tmp_path):
         return path
 
     return save
+
+
+@pytest.fixture(scope="session")
+def rows(tmp_path_factory):
+    """Twelve pictures to train on and two to test on, of a table of ratings."""
+    folder = tmp_path_factory.mktemp("photos")
+    releases.save_pictures(folder, [f"{index}.png" for index in range(16)])
+    split = ["train"] * 12 + ["validation"] * 2 + ["test"] * 2
+    labels = [{"path": f"{index}.png", "mos": index / 16, "split": split[index]} for index in range(16)]
+    Dataset.from_list(labels).to_csv(folder / "labels.csv")
+    return {split: load_iqa_dataset(folder / "labels.csv", split=split) for split in ("train", "test")}
+
+
+@pytest.fixture
+def train(tmp_path, tiny_student, rows, tiny_processor):
+    """Trains a tiny student, or what is given, for four steps and returns the trainer."""
+
+    def train(model=None, trainer_class=DPIQATrainer, train_set=None, resume=None, **options):
+        defaults = {
+            "output_dir": str(tmp_path / "run"),
+            "max_steps": 4,
+            "per_device_train_batch_size": 4,
+            "logging_steps": 2,
+            "disable_tqdm": True,
+            "save_strategy": "no",
+        }
+        trainer = trainer_class(
+            model=copy.deepcopy(tiny_student) if model is None else model,
+            args=DPIQATrainingArguments(**(defaults | options)),
+            train_dataset=train_set or PhotoDataset(rows["train"], tiny_processor),
+            eval_dataset=PhotoDataset(rows["test"], tiny_processor),
+        )
+        trainer.train(resume_from_checkpoint=resume)
+        return trainer
+
+    return train
 
 
 def encoded(image: Image.Image, format: str = "JPEG", **options) -> bytes:

@@ -1,4 +1,4 @@
-"""Training and distillation, on tiny models and real files."""
+"""Losses, arguments and the trainer, on tiny models and real files."""
 
 import copy
 import itertools
@@ -6,57 +6,13 @@ import itertools
 import numpy as np
 import pytest
 import torch
-from datasets import Dataset
-from safetensors.torch import load_file
 
-import releases
 import teachers
-from dpiqa import DPIQAImageProcessor
-from dpiqa.data import load_iqa_dataset
-from dpiqa.distillation import DistillationDataset, DPIQADistillationTrainer, TeacherTargets, targets_key
+from dpiqa.latents import AutoencoderLatents
 from dpiqa.losses import feature_map_loss, margin_ranking_loss, training_losses
-from dpiqa.trainer import DPIQATrainer, QualityDataset, score_metrics
+from dpiqa.photo_dataset import PhotoDataset
+from dpiqa.trainer import score_metrics
 from dpiqa.training_arguments import PRESETS, DPIQATrainingArguments
-
-
-@pytest.fixture(scope="module")
-def rows(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("photos")
-    releases.save_pictures(folder, [f"{index}.png" for index in range(16)])
-    split = ["train"] * 12 + ["validation"] * 2 + ["test"] * 2
-    labels = [{"path": f"{index}.png", "mos": index / 16, "split": split[index]} for index in range(16)]
-    Dataset.from_list(labels).to_csv(folder / "labels.csv")
-    return {split: load_iqa_dataset(folder / "labels.csv", split=split) for split in ("train", "test")}
-
-
-@pytest.fixture
-def datasets(rows, tiny_processor):
-    return {split: QualityDataset(part, tiny_processor) for split, part in rows.items()}
-
-
-@pytest.fixture
-def train(tmp_path, tiny_student, datasets):
-    def train(model=None, trainer_class=DPIQATrainer, train_set=None, resume=None, **options):
-        defaults = {
-            "output_dir": str(tmp_path / "run"),
-            "max_steps": 4,
-            "per_device_train_batch_size": 4,
-            "logging_steps": 2,
-            "use_cpu": True,
-            "dataloader_pin_memory": False,
-            "disable_tqdm": True,
-            "save_strategy": "no",
-        }
-        trainer = trainer_class(
-            model=copy.deepcopy(tiny_student) if model is None else model,
-            args=DPIQATrainingArguments(**(defaults | options)),
-            train_dataset=train_set or datasets["train"],
-            eval_dataset=datasets["test"],
-        )
-        trainer.train(resume_from_checkpoint=resume)
-        return trainer
-
-    return train
 
 
 class TestLosses:
@@ -154,61 +110,26 @@ class TestTrainer:
         changed = {name.split(".")[0] for name, value in after.items() if not torch.equal(value, before[name])}
         assert changed == {"unet", "text_adapter", "image_adapter", "decoder"}
 
-
-class TestDistillation:
-    @pytest.fixture
-    def processor(self):
-        return DPIQAImageProcessor(size={"height": 32, "width": 32})
-
-    @pytest.fixture
-    def targets(self, tmp_path, processor):
-        return TeacherTargets(teachers.teacher(feature_size=64), processor, tmp_path / "targets")
-
-    def test_targets_are_what_the_teacher_says(self, targets, rows, datasets, processor):
-        distilled = DistillationDataset(rows["train"], datasets["train"].processor, targets)
-        pixels = processor(datasets["train"].open(3), return_tensors="pt").pixel_values
-        with torch.no_grad():
-            expected = targets.teacher(pixels)
-        torch.testing.assert_close(distilled[3]["teacher_map"].float(), expected.feature_map[0], rtol=1e-2, atol=1e-3)
-        assert targets.read(distilled, 3)["score"] == pytest.approx(expected.score.item(), abs=1e-5)
-        assert distilled[3]["pixel_values"].shape == (3, 64, 64)
-
-    def test_the_teacher_runs_once(self, targets, rows, tiny_processor, processor, tmp_path):
-        DistillationDataset(rows["train"], tiny_processor, targets)
-        assert targets.computed == 12
-        again = TeacherTargets(targets.teacher, processor, tmp_path / "targets")
-        DistillationDataset(rows["train"], tiny_processor, again)
-        assert again.computed == 0
-
-    def test_what_a_killed_process_left_is_mended(self, targets, rows, tiny_processor):
-        distilled = DistillationDataset(rows["train"], tiny_processor, targets)
-        distilled.target_paths[0].write_bytes(b"half a file")
-        distilled.target_paths[1].unlink()
-        targets.fill(distilled)
-        assert targets.computed == 14
-        assert distilled[0]["teacher_map"].shape == (8, 64, 64)
-
-    def test_another_teacher_or_processor_has_its_own_targets(self, targets, tiny_processor):
-        other = copy.deepcopy(targets.teacher)
-        other.decoder.fuse_conv.bias.data[0] += 1
-        keys = {targets_key(teacher, targets.processor) for teacher in (targets.teacher, other)}
-        keys.add(targets_key(targets.teacher, tiny_processor))
-        assert len(keys) == 3
-
-    def test_the_student_comes_nearer_to_the_teacher(self, targets, rows, train, tiny_processor):
-        distilled = DistillationDataset(rows["train"], tiny_processor, targets)
-        options = {"max_steps": 30, "learning_rate": 3e-3, "feature_map_weight": 1.0, "logging_steps": 5}
-        history = train(None, DPIQADistillationTrainer, distilled, **options).state.log_history
-        maps = [entry["feature_map_loss"] for entry in history if "feature_map_loss" in entry]
-        assert maps[-1] < 0.8 * maps[0]
-
-    def test_the_teacher_is_not_in_the_students_checkpoint(
-        self, targets, rows, train, tiny_processor, tiny_student, tmp_path
+    def test_with_cached_latents_a_teacher_trains_the_same_without_its_autoencoder(
+        self, train, rows, tiny_processor, tmp_path
     ):
-        distilled = DistillationDataset(rows["train"], tiny_processor, targets)
-        train(None, DPIQADistillationTrainer, distilled, feature_map_weight=1.0).save_model(str(tmp_path / "student"))
-        assert load_file(tmp_path / "student" / "model.safetensors").keys() == tiny_student.state_dict().keys()
+        expected = train(teachers.teacher(), ranking_weight=1.0, logging_steps=1).state.log_history
+        teacher = teachers.teacher()
+        latents = AutoencoderLatents(teacher, tiny_processor, tmp_path / "latents")
+        photos = PhotoDataset(rows["train"], tiny_processor, cache=latents)
+        teacher.autoencoder.encode = None
+        history = train(teacher, train_set=photos, ranking_weight=1.0, logging_steps=1).state.log_history
+        losses = [[entry["loss"] for entry in entries if "loss" in entry] for entries in (history, expected)]
+        assert losses[0] == pytest.approx(losses[1], rel=1e-4)
 
-    def test_photos_without_targets_are_an_error(self, train):
-        with pytest.raises(ValueError, match="make the training set a DistillationDataset"):
-            train(None, DPIQADistillationTrainer, feature_map_weight=1.0)
+    def test_every_epoch_shows_the_next_view(self, train, rows, tiny_processor):
+        class Shown(PhotoDataset):
+            epochs: list = []
+
+            def __getitem__(self, index):
+                self.epochs.append(int(self._epoch))
+                return super().__getitem__(index)
+
+        photos = Shown(rows["train"], tiny_processor, views=["original", "mirrored"])
+        train(train_set=photos, max_steps=-1, num_train_epochs=3)
+        assert photos.epochs == [0] * 12 + [1] * 12 + [2] * 12

@@ -337,6 +337,7 @@ class DPIQAModel(PreTrainedModel):
         labels: torch.Tensor | None = None,
         output_hidden_states: bool | None = None,
         return_dict: bool | None = None,
+        latents: torch.Tensor | None = None,
     ) -> DPIQAOutput | tuple[torch.Tensor, ...]:
         """Scores a batch.
 
@@ -345,6 +346,7 @@ class DPIQAModel(PreTrainedModel):
             labels: (batch,), MOS normalised to [0, 1]; adds the mean squared error as `loss`.
             output_hidden_states: Whether to return the outputs of the UNet's up blocks, first block first.
             return_dict: Whether to return a [`DPIQAOutput`] (default) or a tuple of its entries.
+            latents: What [`encode`] gave for these pixels, when it is known already.
 
         Raises:
             ValueError: When the shape is not (batch, 3, height, width) or a side is not a multiple of the
@@ -364,7 +366,7 @@ class DPIQAModel(PreTrainedModel):
         # The UNet empties the list that it is given.
         adapter_maps = list(self.image_adapter(pixel_values))
         self.unet(
-            self.encode(pixel_values),
+            self.encode(pixel_values) if latents is None else latents,
             self.config.timestep,
             encoder_hidden_states=context,
             down_intrablock_additional_residuals=adapter_maps,

@@ -8,11 +8,8 @@ from typing import Any
 import numpy as np
 import torch
 from torch.optim.lr_scheduler import LambdaLR
-from torch.utils.data import Dataset
-from transformers import EvalPrediction, Trainer
+from transformers import EvalPrediction, Trainer, TrainerCallback
 
-from .image_processing_dpiqa import DPIQAImageProcessor
-from .images import open_image
 from .losses import training_losses
 from .metrics import plcc, rmse, srcc
 
@@ -20,38 +17,15 @@ _HEADS = ("head.", "decoder.")
 _DROP_FACTOR = 0.2
 
 
-class QualityDataset(Dataset):
-    """Rows of [`dpiqa.data.load_iqa_dataset`] as the models take them: `pixel_values` and `labels`.
-
-    Args:
-        rows: A `datasets.Dataset`.
-        processor: The model's.
-    """
-
-    def __init__(self, rows: Any, processor: DPIQAImageProcessor):
-        self.rows = rows
-        self.processor = processor
-
-    def __len__(self) -> int:
-        return len(self.rows)
-
-    def __getitem__(self, index: int) -> dict[str, torch.Tensor]:
-        row = self.rows[index]
-        pixels = self.processor(self.open(index), return_tensors="pt")["pixel_values"][0]
-        return {"pixel_values": pixels, "labels": torch.tensor(row["mos"], dtype=torch.float32)}
-
-    def open(self, index: int) -> Any:
-        """The photo of a row, decoded at the scale that covers the processor's size."""
-        source = self.rows[index]["image"]
-        size = self.processor.size
-        return open_image(source["bytes"] or source["path"], cover=(size["width"], size["height"]))
-
-
 class DPIQATrainer(Trainer):
     """`transformers.Trainer` with the method's losses, metrics and learning rates.
 
-    Takes what `Trainer` takes, with [`DPIQATrainingArguments`]. Evaluation reports SRCC, PLCC and RMSE; the losses are
-    logged by name.
+    Takes what `Trainer` takes, with [`dpiqa.training_arguments.DPIQATrainingArguments`] and
+    [`dpiqa.photo_dataset.PhotoDataset`]; a teacher also with `latents` of [`dpiqa.latents.AutoencoderLatents`] in its
+    photos. Evaluation reports SRCC, PLCC and RMSE; the losses are logged by name.
+
+    With several processes, or gradient accumulation, MSE and feature map losses are those of one large batch; margin
+    ranking and PLCC compare the photos of one forward pass only.
     """
 
     def __init__(self, *args: Any, **kwargs: Any):
@@ -59,19 +33,20 @@ class DPIQATrainer(Trainer):
         self.optimizer: Any = None
         self.lr_scheduler: Any = None
         super().__init__(*args, **kwargs)
-        self._loss_sums: dict[str, float] = defaultdict(float)
+        self.add_callback(_ViewOfTheEpoch(self.train_dataset))
+        self._loss_sums: dict[str, torch.Tensor] = defaultdict(lambda: torch.zeros((), device=self.args.device))
         self._loss_count = 0
 
     def compute_loss(
         self, model: Any, inputs: Any, return_outputs: bool = False, num_items_in_batch: Any = None
     ) -> Any:
-        output = model(pixel_values=inputs["pixel_values"])
+        output = model(**{name: inputs[name] for name in ("pixel_values", "latents") if name in inputs})
         losses = self.losses(output, inputs)
         if model.training:
             self._loss_count += 1
             for name, loss in losses.items():
                 if name != "loss":
-                    self._loss_sums[name] += loss.detach().item()
+                    self._loss_sums[name] += loss.detach()
         return (losses["loss"], {"score": output.score}) if return_outputs else losses["loss"]
 
     def losses(self, output: Any, inputs: Any) -> dict[str, torch.Tensor]:
@@ -81,7 +56,8 @@ class DPIQATrainer(Trainer):
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
         if self._loss_count and "loss" in logs:
-            logs |= {f"{name}_loss": total / self._loss_count for name, total in self._loss_sums.items()}
+            for name, total in self._loss_sums.items():
+                logs[f"{name}_loss"] = self.accelerator.gather(total / self._loss_count).mean().item()
             self._loss_sums.clear()
             self._loss_count = 0
         super().log(logs, start_time)
@@ -109,6 +85,17 @@ class DPIQATrainer(Trainer):
             )
             return self.lr_scheduler
         return super().create_scheduler(num_training_steps, optimizer)
+
+
+class _ViewOfTheEpoch(TrainerCallback):
+    """Tells the training photos the epoch; accelerate's loader does not when there are several processes."""
+
+    def __init__(self, photos: Any):
+        self.photos = photos
+
+    def on_epoch_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        if hasattr(self.photos, "set_epoch"):
+            self.photos.set_epoch(int(state.epoch))
 
 
 def score_metrics(prediction: EvalPrediction) -> dict[str, float]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+import torch
 from transformers import TrainingArguments
 
 # Learning rate times 0.2 at these epochs, as published for each data set (METHOD: released code).
@@ -20,9 +21,9 @@ class DPIQATrainingArguments(TrainingArguments):
     """`transformers.TrainingArguments`, with the method's own.
 
     Defaults that differ from transformers': `remove_unused_columns=False` and `label_names=["labels"]` (the data are
-    images), `metric_for_best_model="srcc"` with `greater_is_better=True`, `optim="adamw_torch"` with `weight_decay=0`
-    (which is Adam, as published) at a `learning_rate` of 1e-4, a constant rate but for `learning_rate_drops`,
-    `max_grad_norm=0` (no clipping, as published), and `report_to="none"`.
+    images), `metric_for_best_model="srcc"` with `greater_is_better=True`, a `learning_rate` of 1e-4, constant but for
+    `learning_rate_drops`, and `max_grad_norm=0` (no clipping, as published). AdamW without weight decay, which is the
+    default, is Adam, as published. Without an accelerator `use_cpu` is on and `dataloader_pin_memory` off.
     """
 
     remove_unused_columns: bool = field(default=False, metadata={"help": "Off: columns are made from images."})
@@ -34,7 +35,6 @@ class DPIQATrainingArguments(TrainingArguments):
     learning_rate: float = field(default=1e-4, metadata={"help": "Of the backbone, and of all without head_..."})
     lr_scheduler_type: str = field(default="constant", metadata={"help": "Before learning_rate_drops."})
     max_grad_norm: float = field(default=0.0, metadata={"help": "Gradients are clipped to this norm; 0 never clips."})
-    report_to: str | list[str] | None = field(default="none", metadata={"help": "tensorboard, trackio, ..."})
     head_learning_rate: float | None = field(
         default=None, metadata={"help": "Of the head or decoder; that of the backbone when not given."}
     )
@@ -47,6 +47,11 @@ class DPIQATrainingArguments(TrainingArguments):
     feature_map_weight: float = field(
         default=0.0, metadata={"help": "Of the distance to the teacher's feature map (distillation)."}
     )
+
+    def __post_init__(self) -> None:
+        if not torch.accelerator.is_available():
+            self.use_cpu, self.dataloader_pin_memory = True, False
+        super().__post_init__()
 
     @property
     def loss_weights(self) -> dict[str, float]:
@@ -62,29 +67,44 @@ class DPIQATrainingArguments(TrainingArguments):
     def from_preset(
         cls, preset: str, kind: Literal["teacher", "student"], output_dir: str, **kwargs: Any
     ) -> DPIQATrainingArguments:
-        """The published hyperparameters for a data set (DP-IQA, section 4.1 and the released code).
+        """Makes arguments from [`published`] hyperparameters.
 
         Args:
             preset: "clive", "koniq", "livefb" or "spaq".
-            kind: Teacher (Adam 1e-5, batches of 12, 15 epochs, MSE and margin ranking) or student (Adam 1e-4, batches
-                of 24, 30 epochs, MSE, margin ranking and feature maps).
+            kind: "teacher" or "student".
             output_dir: Where checkpoints go.
             **kwargs: What wins over the preset.
 
         Raises:
             ValueError: When there is no such preset or kind.
         """
-        if kind not in _DROPS or preset not in PRESETS:
-            raise ValueError(
-                f"Unknown preset {preset!r} for {kind!r}: expected {', '.join(PRESETS)} for teacher or student."
-            )
-        teacher = kind == "teacher"
-        published = {
-            "learning_rate": 1e-5 if teacher else 1e-4,
-            "per_device_train_batch_size": 12 if teacher else 24,
-            "num_train_epochs": 15 if teacher else 30,
-            "learning_rate_drops": _DROPS[kind][preset],
-            "ranking_weight": 1.0,
-            "feature_map_weight": 0.0 if teacher else 1.0,
-        }
-        return cls(output_dir=output_dir, **(published | kwargs))
+        return cls(output_dir=output_dir, **(published(preset, kind) | kwargs))
+
+
+def published(preset: str, kind: Literal["teacher", "student"]) -> dict[str, Any]:
+    """The published hyperparameters for a data set (DP-IQA, section 4.1 and the released code).
+
+    Args:
+        preset: "clive", "koniq", "livefb" or "spaq".
+        kind: Teacher (Adam 1e-5, batches of 12, 15 epochs, MSE and margin ranking) or student (Adam 1e-4, batches
+            of 24, 30 epochs, MSE, margin ranking and feature maps).
+
+    Raises:
+        ValueError: When there is no such preset or kind.
+    """
+    if kind not in _DROPS or preset not in PRESETS:
+        raise ValueError(
+            f"Unknown preset {preset!r} for {kind!r}: expected {', '.join(PRESETS)} for teacher or student."
+        )
+    teacher = kind == "teacher"
+    return {
+        "learning_rate": 1e-5 if teacher else 1e-4,
+        "per_device_train_batch_size": 12 if teacher else 24,
+        "num_train_epochs": 15 if teacher else 30,
+        "learning_rate_drops": _DROPS[kind][preset],
+        "ranking_weight": 1.0,
+        "feature_map_weight": 0.0 if teacher else 1.0,
+    }
+
+
+__all__ = ["PRESETS", "DPIQATrainingArguments", "published"]

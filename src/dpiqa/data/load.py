@@ -84,7 +84,8 @@ def load_iqa_dataset(
         root: Folder of the release as its authors distribute it; for a table, where its paths start.
         split: "train", "validation" or "test"; None is everything.
         seed: Of the split, where it is not official (see [`dpiqa.data.splits.assign_splits`]).
-        split_by: "scene" puts photos of the same scene on one side and ignores official splits (needs `imagehash`).
+        split_by: "scene" puts photos of the same scene on one side and ignores official splits; "train scene" keeps an
+            official test split and cuts only the validation split by scene (both need `imagehash`).
         mos_range: The MOS that become 0 and 1; needed where the data set is not one of ours and not in [0, 1].
         allow_missing: Whether photos that are missing or no readable image are left out, with a warning, in place of
             an error.
@@ -130,15 +131,16 @@ def load_ratings(
         ratings, std_range = list(release.read(Path(root))), release.std_range
         mos_range = mos_range or release.mos_range
     ratings = _present(ratings, allow_missing)
-    if split_by not in (None, "scene"):
-        raise ValueError(f'Unknown split_by {split_by!r}: expected "scene" or None.')
-    groups = scene_groups(scene_hashes([r.path for r in ratings])).tolist() if split_by == "scene" else None
-    splits = assign_splits(ratings, seed, groups)
+    if split_by not in (None, "scene", "train scene"):
+        raise ValueError(f'Unknown split_by {split_by!r}: expected "scene", "train scene" or None.')
+    groups = None if split_by is None else scene_groups(scene_hashes([r.path for r in ratings])).tolist()
+    keep_official = split_by == "train scene"
+    splits = assign_splits(ratings, seed, groups, keep_official=keep_official)
     twins = set(identical_across([rating.path for rating in ratings], splits))
     if twins:
         logger.warning("%d photos are byte for byte in two splits: left out of the earlier one.", len(twins))
     kept = [row for row in range(len(ratings)) if row not in twins]
-    official = groups is None and any(rating.split == "test" for rating in ratings)
+    official = (groups is None or keep_official) and any(rating.split == "test" for rating in ratings)
     width = mos_range[1] - mos_range[0]
     return SplitRatings([ratings[i] for i in kept], [splits[i] for i in kept], mos_range, std_range or width, official)
 

@@ -17,7 +17,13 @@ TEST_SHARE = 0.2
 VALIDATION_SHARE = 0.1  # of what is not in test
 
 
-def assign_splits(ratings: Sequence[Rating], seed: int = 0, groups: Sequence[object] | None = None) -> list[str]:
+def assign_splits(
+    ratings: Sequence[Rating],
+    seed: int = 0,
+    groups: Sequence[object] | None = None,
+    *,
+    keep_official: bool = False,
+) -> list[str]:
     """Gives every photo a split.
 
     Photos with an official split keep it; a data set with official splits but no validation split gets one, cut from
@@ -29,12 +35,13 @@ def assign_splits(ratings: Sequence[Rating], seed: int = 0, groups: Sequence[obj
         seed: Another seed gives another split, where there is a choice.
         groups: What must stay together, one key per photo; replaces the official split when given. None keeps
             photos with the same reference together.
+        keep_official: Whether an official split stays although there are groups, which then only cut validation.
 
     Returns:
         "train", "validation" or "test" for every photo.
     """
     keys = [str(key) for key in groups] if groups is not None else [r.reference or r.name for r in ratings]
-    official = [None if groups is not None else rating.split for rating in ratings]
+    official = [rating.split if groups is None or keep_official else None for rating in ratings]
     if not any(official):
         test = _first_share(keys, TEST_SHARE, f"{seed}:test")
         official = ["test" if key in test else None for key in keys]
