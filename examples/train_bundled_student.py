@@ -111,15 +111,6 @@ def pretrained_student() -> DPIQAStudent:
     return student
 
 
-def freeze_early_layers(student: DPIQAStudent, frozen_blocks: int) -> None:
-    """Keeps the stem, the first blocks and every depthwise filter as they are."""
-    frozen = [student.backbone.embeddings, *student.backbone.encoder.blocks[:frozen_blocks]]
-    # Depthwise filters too: they are generic, few, and their gradient is the slowest part of a step on a CPU.
-    frozen += [block.depthwise_conv.depthwise_conv for block in student.backbone.encoder.blocks]
-    for module in frozen:
-        module.requires_grad_(False)
-
-
 def rescale_scores(student: DPIQAStudent, factor: float, offset: float) -> None:
     """Maps scores linearly; the weights of the positions sum to one, so the quality readout takes it all."""
     with torch.no_grad():
@@ -234,7 +225,7 @@ def main(arguments: argparse.Namespace) -> None:
         student = DPIQAStudent.from_pretrained(arguments.first_stage, dtype=torch.float32)
         rescale_scores(student, 1 / std, -mean / std)
     student = student.to(memory_format=torch.channels_last)
-    freeze_early_layers(student, arguments.frozen_blocks)
+    student.freeze_early_layers(arguments.frozen_blocks)
     for stage in (0, 1) if arguments.first_stage is None else (1,):
         logs.append(train_stage(stage, student, dataset(train, mirror=True), dataset(validation), arguments))
         save(student, arguments.output / f"checkpoint-stage{stage + 1}")

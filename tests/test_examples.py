@@ -9,11 +9,17 @@ from pathlib import Path
 import diffusers
 import pytest
 import torch
+from huggingface_hub import ModelCard
 from safetensors import safe_open
 
 import releases
+import teachers
 from biq2021 import make_release
-from dpiqa import Scorer, bundled_checkpoint, open_image
+from dpiqa import DPIQAImageProcessor, Scorer, bundled_checkpoint, open_image, photo_dataset
+from dpiqa.data import load_iqa_splits
+from dpiqa.hub import push_to_hub
+from dpiqa.lora import merge_lora
+from dpiqa.report import read_results
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 
@@ -57,19 +63,103 @@ def test_training_the_bundled_student(tmp_path, photos):
     assert score.interval[0] < score.score < score.interval[1]
 
 
-def test_fine_tuning_on_a_table_of_own_photos(tmp_path, tiny_checkpoint):
+@pytest.fixture
+def table(tmp_path):
+    """A table of thirty pictures rated from 1 to 5."""
     releases.save_pictures(tmp_path, [f"{index}.png" for index in range(30)])
     rows = [f"{index}.png,{1 + index % 5}" for index in range(30)]
     (tmp_path / "photos.csv").write_text("\n".join(["path,mos", *rows]) + "\n")
-    finetune = load_example("finetune_student")
-    arguments = ["--data", str(tmp_path / "photos.csv"), "--mos-range", "1", "5", "--model", str(tiny_checkpoint)]
-    options = ["--output", str(tmp_path / "mine"), "--epochs", "2", "--batch-size", "8"]
-    figures = finetune.main(finetune.make_parser().parse_args([*arguments, *options]))
-    assert figures["photos"] == 21
-    assert figures["test_rmse_after"] != figures["test_rmse_before"]
-    score = Scorer.from_pretrained(tmp_path / "mine")(tmp_path / "3.png")
+    return tmp_path / "photos.csv"
+
+
+def run(name, *arguments):
+    """Runs an example's `main` as its command line would."""
+    example = load_example(name)
+    return example.main(*example.make_parser().parse_args_into_dataclasses([str(value) for value in arguments]))
+
+
+def test_fine_tuning_on_a_table_of_own_photos(tmp_path, table, tiny_checkpoint):
+    mine = tmp_path / "mine"
+    common = ("--data", table, "--mos_range", 1, 5, "--resamples", 20, "--disable_tqdm", True, "--num_train_epochs", 2)
+    before, after = run("finetune_student", *common, "--model", tiny_checkpoint, "--output_dir", mine)
+    assert (before.model, after.model) == ("before training", "mine")
+    assert before.metrics["rmse"]["value"] != after.metrics["rmse"]["value"]
+    assert [result.photos for result in read_results(mine / "results.json")] == [6, 6]
+    score = Scorer.from_pretrained(mine)(tmp_path / "3.png")
     assert score.interval[0] < score.score < score.interval[1]
     assert 0 <= score.percentile <= 100
+    card = ModelCard.load(mine / "README.md")
+    assert card.data.eval_results[0].metric_value == round(after.metrics["srcc"]["value"], 4)
+    assert push_to_hub(mine, "organisation/mine", dry_run=True)
+
+
+def test_the_test_split_is_not_opened_before_training_is_over(tmp_path, table, tiny_checkpoint, monkeypatch):
+    opened = []
+    monkeypatch.setattr(
+        photo_dataset, "view_pixels", lambda image, *_: opened.append(image["path"]) or torch.rand(3, 64, 64)
+    )
+    common = ("--data", table, "--mos_range", 1, 5, "--resamples", 20, "--disable_tqdm", True, "--num_train_epochs", 2)
+    run("finetune_student", *common, "--model", tiny_checkpoint, "--output_dir", tmp_path / "mine")
+    test = set(load_iqa_splits(table, mos_range=(1, 5))["test"]["name"])
+    is_test = [Path(path).name in test for path in opened]
+    # Once by the student as it was, once by the trained one, after all else.
+    assert sum(is_test) == 2 * len(test)
+    assert all(is_test[-2 * len(test) :])
+
+
+def test_training_a_teacher_and_distilling_it(tmp_path, table):
+    teachers.teacher().save_pretrained(tmp_path / "tiny")
+    DPIQAImageProcessor(size={"height": 64, "width": 64}).save_pretrained(tmp_path / "tiny")
+    config = tmp_path / "run.yaml"
+    config.write_text(
+        f"data: {table}\nmos_range: [1, 5]\nresamples: 20\nmax_steps: 4\nper_device_train_batch_size: 8\n"
+    )
+    (result,) = run(
+        "train_teacher",
+        "--config",
+        config,
+        "--model",
+        tmp_path / "tiny",
+        "--output_dir",
+        tmp_path / "teacher",
+        "--mirror",
+    )
+    assert result.photos == 6
+    # 21 photos to train in two views, 3 to validate, 6 to test.
+    assert len(list((tmp_path / "teacher" / "latents").rglob("*.safetensors"))) == 2 * 21 + 3 + 6
+    student = tmp_path / "student"
+    options = ("--backbone", "efficientnet-lite0", "--head", "pooled", "--image_size", 64)
+    run("distill_student", "--config", config, "--teacher", tmp_path / "teacher", "--output_dir", student, *options)
+    assert len(list((student / "targets").rglob("*.safetensors"))) == 21
+    assert "1 x mse + 1 x ranking + 1 x feature map" in (student / "README.md").read_text()
+    assert Scorer.from_pretrained(student)(tmp_path / "3.png").percentile is not None
+
+
+def test_a_teachers_low_rank_updates(tmp_path, table):
+    stable_diffusion = teachers.save_stable_diffusion(tmp_path / "sd")
+    clip = teachers.save_clip(tmp_path / "clip")
+    common = ("--data", table, "--mos_range", 1, 5, "--resamples", 20, "--max_steps", 2, "--image_size", 32)
+    output = tmp_path / "lora"
+    start = ("--stable_diffusion", stable_diffusion, "--text_model", clip, "--lora_rank", 2)
+    run("train_teacher", *common, *start, "--output_dir", output)
+    assert (output / "adapter_model.safetensors").stat().st_size < (
+        output / "base" / "model.safetensors"
+    ).stat().st_size
+    assert merge_lora(output).config.interval_half_width is not None
+
+
+@pytest.mark.parametrize(
+    ("script", "arguments", "message"),
+    [
+        ("train_teacher", [], "one of --model and --stable_diffusion"),
+        ("distill_student", ["--backbone", "efficientnet-b0", "--student", "x"], "one of --efficientnet, --student"),
+    ],
+)
+def test_what_to_start_from_is_said_once(tmp_path, table, script, arguments, message):
+    teachers.teacher().save_pretrained(tmp_path / "teacher")
+    teacher = () if script == "train_teacher" else ("--teacher", tmp_path / "teacher")
+    with pytest.raises(ValueError, match=message):
+        run(script, "--data", table, "--mos_range", 1, 5, "--output_dir", tmp_path / "run", *teacher, *arguments)
 
 
 @pytest.mark.slow

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import json
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
@@ -146,7 +147,13 @@ def _check_code(path: Path) -> str:
 
 
 def _check_card(path: Path) -> str:
-    card = ModelCard.load(path)
+    try:
+        card = ModelCard.load(path)
+    except ValueError as error:
+        raise UploadError(f"{path.name}: the metadata are not valid: {error}") from error
+    unfilled = re.search(r"{{.*?}}|\[More Information Needed\]", card.text)
+    if unfilled:
+        raise UploadError(f"{path.name}: {unfilled[0]} was never filled in.")
     data = card.data.to_dict()
     missing = [key for key in ("license", "library_name", "tags") if not data.get(key)]
     if missing or not card.text.strip():

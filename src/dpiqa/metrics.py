@@ -86,7 +86,8 @@ def logistic_fit(scores: ArrayLike, mos: ArrayLike) -> tuple[Callable[[np.ndarra
         z = (x - x.mean()) / spread
         rising = np.cov(z, y)[0, 1] >= 0
         start = (y.max(), y.min(), 0.0, 1.0) if rising else (y.min(), y.max(), 0.0, 1.0)
-        with warnings.catch_warnings():
+        # The search may try curves too steep for a float; they are not the best ones.
+        with warnings.catch_warnings(), np.errstate(over="ignore"):
             warnings.simplefilter("ignore", OptimizeWarning)
             try:
                 best, _ = curve_fit(_logistic, z, y, start, maxfev=5000)

@@ -5,12 +5,13 @@ DP-IQA (arXiv 2405.19996), section 3.4, and the two heads of [`DPIQAStudentConfi
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 import torch
 from torch import nn
 from torch.nn import functional as F
-from transformers import PreTrainedModel
+from transformers import EfficientNetModel, PreTrainedModel
 from transformers import initialization as init
 from transformers.models.efficientnet.modeling_efficientnet import EfficientNetEmbeddings, EfficientNetEncoder
 
@@ -175,6 +176,46 @@ class DPIQAStudent(PreTrainedModel):
             init.zeros_(module.num_batches_tracked)
         if getattr(module, "bias", None) is not None:
             init.zeros_(module.bias)
+
+    @classmethod
+    def from_efficientnet(cls, efficientnet: str | os.PathLike[str], **kwargs: Any) -> DPIQAStudent:
+        """Makes an untrained student on the weights of transformers' EfficientNet, such as those of ImageNet.
+
+        The head starts from random weights: the student has to be trained before its scores mean something. Its
+        processor should normalise with the mean and standard deviation of that EfficientNet's.
+
+        Args:
+            efficientnet: Folder or Hub id, such as "google/efficientnet-b7".
+            **kwargs: Fields of [`DPIQAStudentConfig`].
+
+        Returns:
+            The student, float32, on the CPU.
+
+        Raises:
+            OSError: When there is no such checkpoint.
+            huggingface_hub.errors.StrictDataclassError: When a field is not as the configuration says.
+        """
+        source = EfficientNetModel.from_pretrained(efficientnet, dtype=torch.float32)
+        # It pads as TensorFlow does, where its weights come from.
+        config = DPIQAStudentConfig(efficientnet_config=source.config.to_dict(), **({"padding": "same"} | kwargs))
+        student = cls(config)
+        weights = source.state_dict()
+        student.backbone.load_state_dict({name: weights[name] for name in student.backbone.state_dict()})
+        return student.eval()
+
+    def freeze_early_layers(self, blocks: int) -> None:
+        """Keeps the stem, the first blocks and every depthwise filter as they are in training.
+
+        They are generic, and the gradient of depthwise filters is the slowest part of a step on a CPU.
+
+        Args:
+            blocks: How many, of the backbone's.
+        """
+        encoder = self.backbone.encoder
+        frozen = [self.backbone.embeddings, *encoder.blocks[:blocks]]
+        frozen += [block.depthwise_conv.depthwise_conv for block in encoder.blocks]
+        for module in frozen:
+            module.requires_grad_(False)
 
     def train(self, mode: bool = True) -> DPIQAStudent:
         super().train(mode)

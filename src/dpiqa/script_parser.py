@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from argparse import ArgumentParser, Namespace
+from argparse import ArgumentError, ArgumentParser, Namespace
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -33,7 +33,7 @@ class ScriptParser(HfArgumentParser):
         presets: Mapping[str, Mapping[str, Any]] | None = None,
         **kwargs: Any,
     ):
-        super().__init__(dataclass_types, **kwargs)
+        super().__init__(dataclass_types, **({"usage": "%(prog)s [--config run.yaml] [arguments]"} | kwargs))
         self.presets = presets or {}
         self._files = ArgumentParser(add_help=False, allow_abbrev=False)
         for parser in (self._files, self):
@@ -66,7 +66,10 @@ class ScriptParser(HfArgumentParser):
     def _read(self, path: str) -> dict[str, Any]:
         if not Path(path).is_file():
             self.error(f"there is no file {path}")
-        values = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+        try:
+            values = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+        except yaml.YAMLError as error:
+            self.error(f"{path}: {error}")
         if not isinstance(values, dict):
             self.error(f"{path}: expected lines of `argument: value`")
         return values
@@ -75,7 +78,10 @@ class ScriptParser(HfArgumentParser):
         """A value of the file as the command line would have made it; YAML reads 1e-4 as text."""
         if isinstance(value, list):
             return [self._converted(action, one) for one in value]
-        return value if value is None else self._get_value(action, str(value))
+        try:
+            return value if value is None else self._get_value(action, str(value))
+        except ArgumentError as error:
+            self.error(str(error))
 
 
 __all__ = ["ScriptParser"]

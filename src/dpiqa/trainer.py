@@ -65,9 +65,10 @@ class DPIQATrainer(Trainer):
     def create_optimizer(self, model: Any = None) -> Any:
         if self.optimizer is None:
             model = self.model if model is None else model
-            trained = [(name, p) for name, p in model.named_parameters() if p.requires_grad]
-            head = [p for name, p in trained if name.startswith(_HEADS)]
-            backbone = [p for name, p in trained if not name.startswith(_HEADS)]
+            # The prefix is peft's.
+            names = [(name.removeprefix("base_model.model."), p) for name, p in model.named_parameters()]
+            head = [p for name, p in names if p.requires_grad and name.startswith(_HEADS)]
+            backbone = [p for name, p in names if p.requires_grad and not name.startswith(_HEADS)]
             rate = self.args.learning_rate if self.args.head_learning_rate is None else self.args.head_learning_rate
             optimizer_class, options = self.get_optimizer_cls_and_kwargs(self.args, model)
             groups = [{"params": backbone}, {"params": head, "lr": rate}]

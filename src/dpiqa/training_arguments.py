@@ -26,6 +26,8 @@ class DPIQATrainingArguments(TrainingArguments):
     default, is Adam, as published. Without an accelerator `use_cpu` is on and `dataloader_pin_memory` off.
     """
 
+    _argument_group_name = "training (transformers.TrainingArguments and dpiqa's)"
+
     remove_unused_columns: bool = field(default=False, metadata={"help": "Off: columns are made from images."})
     label_names: list[str] | None = field(
         default_factory=lambda: ["labels"], metadata={"help": "Names of the label columns."}

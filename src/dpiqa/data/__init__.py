@@ -3,6 +3,7 @@
 from .load import RELEASES as RELEASES
 from .load import SplitRatings as SplitRatings
 from .load import load_iqa_dataset as load_iqa_dataset
+from .load import load_iqa_splits as load_iqa_splits
 from .load import load_ratings as load_ratings
 from .schema import Rating as Rating
 from .schema import Release as Release

@@ -111,6 +111,50 @@ def load_iqa_dataset(
     return _load_with_datasets(str(name), split, mos_range, streaming, hub_options)
 
 
+def load_iqa_splits(
+    name: str | os.PathLike[str],
+    root: str | os.PathLike[str] | None = None,
+    *,
+    seed: int = 0,
+    split_by: str | None = None,
+    mos_range: tuple[float, float] | None = None,
+    allow_missing: bool = False,
+    **hub_options: Any,
+) -> dict[str, Dataset]:
+    """Loads the three splits at once; labels and photos are looked at a single time.
+
+    Args:
+        name: As in [`load_iqa_dataset`], like all other arguments.
+        root: Folder of the release, or where the paths of a table start.
+        seed: Of splits that are not official.
+        split_by: "scene", "train scene" or None.
+        mos_range: The MOS that become 0 and 1.
+        allow_missing: Whether photos that are missing or no readable image are left out.
+        **hub_options: Further arguments of `datasets.load_dataset`.
+
+    Returns:
+        "train", "validation" and "test", in this order.
+
+    Raises:
+        FileNotFoundError: When labels or images are missing.
+        ValueError: When an argument, a column or a label is not as said there, or a split has fewer than two photos.
+    """
+    if _is_labels(name):
+        loaded = load_ratings(
+            name, root, seed=seed, split_by=split_by, mos_range=mos_range, allow_missing=allow_missing
+        )
+        splits = {split: to_dataset(loaded, split) for split in SPLITS}
+    else:
+        splits = {split: _load_with_datasets(str(name), split, mos_range, False, hub_options) for split in SPLITS}
+    small = [f"{split} ({len(photos)})" for split, photos in splits.items() if len(photos) < 2]
+    if small:
+        raise ValueError(
+            f"{name} has too few photos for {', '.join(small)}: expected at least 2 in each of train, validation and "
+            "test. About 20 rated photos are the least that can be split."
+        )
+    return splits
+
+
 def load_ratings(
     name: str | os.PathLike[str],
     root: str | os.PathLike[str] | None = None,
