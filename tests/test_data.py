@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 import releases
 from dpiqa import open_image
 from dpiqa.cli import app
-from dpiqa.data import RELEASES, load_iqa_dataset, load_ratings
+from dpiqa.data import RELEASES, load_iqa_dataset, load_iqa_splits, load_ratings
 
 # Photos, MOS of the first as released and normalised, and its deviation in units of the normalised MOS.
 EXPECTED = {
@@ -91,6 +91,22 @@ class TestReleases:
     def test_unknown_words_are_errors(self, release, argument, value):
         with pytest.raises(ValueError, match=value):
             load_iqa_dataset("spaq", release("spaq"), **{argument: value})
+
+    def test_three_splits_at_once_are_those_of_one_at_a_time(self, tmp_path):
+        releases.save_pictures(tmp_path, [f"{index}.png" for index in range(30)])
+        rows = [f"{index}.png,{index / 30}" for index in range(30)]
+        (tmp_path / "photos.csv").write_text("\n".join(["path,mos", *rows]) + "\n")
+        splits = load_iqa_splits(tmp_path / "photos.csv", seed=1)
+        assert [len(splits[split]) for split in ("train", "validation", "test")] == [21, 3, 6]
+        for split, photos in splits.items():
+            alone = load_iqa_dataset(tmp_path / "photos.csv", split=split, seed=1)
+            assert photos["name"][:] == alone["name"][:]
+
+    def test_too_few_photos_to_split_are_an_error(self, tmp_path):
+        releases.save_pictures(tmp_path, ["a.png", "b.png"])
+        (tmp_path / "photos.csv").write_text("path,mos\na.png,0.1\nb.png,0.9\n")
+        with pytest.raises(ValueError, match=r"photos\.csv has too few photos for .*test \(1\)"):
+            load_iqa_splits(tmp_path / "photos.csv")
 
 
 class TestOwnPhotos:

@@ -41,7 +41,7 @@ model-index:
 
 # my-student
 
-A photo in, a quality score out: a DP-IQA student \(\[arXiv 2405\.19996\]\(https://arxiv\.org/abs/2405\.19996\)\), trained
+A photo in, a quality score out: a DP-IQA student \(\[arXiv 2405\.19996\]\(https://arxiv\.org/abs/2405\.19996\)\), .+
 with dpiqa\. \d[\d,]+ parameters, 64x64 input\.
 
 ## Use

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import ImageEnhance
+from PIL import Image, ImageEnhance
 
 import releases
 from dpiqa.data import Rating, assign_splits, load_ratings, split_digest
@@ -69,6 +69,23 @@ class TestNothingOnTwoSides:
         scenes = load_ratings("spaq", root, split_by="scene")
         sides = {s for r, s in zip(scenes.ratings, scenes.splits, strict=True) if r.name in pair}
         assert len(sides) == 1
+
+    def test_scenes_inside_an_official_train_split(self, tmp_path):
+        root = releases.biq2021(tmp_path / "BIQ2021")
+        plain = load_ratings("biq2021", root)
+        train = [rating for rating in plain.ratings if rating.split == "train"]
+        sides = {rating.name: split for rating, split in zip(plain.ratings, plain.splits, strict=True)}
+        held_out = next(rating for rating in train if sides[rating.name] == "validation")
+        twin = next(rating for rating in train if sides[rating.name] == "train")
+        with Image.open(held_out.path) as photo:
+            ImageEnhance.Brightness(photo).enhance(0.9).save(twin.path)
+        scenes = load_ratings("biq2021", root, split_by="train scene")
+        sides = {rating.name: split for rating, split in zip(scenes.ratings, scenes.splits, strict=True)}
+        assert sides[held_out.name] == sides[twin.name]
+        assert {name for name, split in sides.items() if split == "test"} == {
+            rating.name for rating in plain.ratings if rating.split == "test"
+        }
+        assert scenes.official
 
 
 class TestScenes:

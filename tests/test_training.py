@@ -6,6 +6,7 @@ import itertools
 import numpy as np
 import pytest
 import torch
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 import teachers
 from dpiqa.latents import AutoencoderLatents
@@ -74,6 +75,20 @@ class TestTrainer:
     def test_losses_are_logged_by_name(self, train):
         history = train(ranking_weight=0.5, plcc_weight=0.1).state.log_history
         assert {"loss", "mse_loss", "ranking_loss", "plcc_loss"} <= history[0].keys()
+
+    def test_accumulating_four_batches_is_one_large_batch(self, train, tiny_student):
+        tiny_student.config.freeze_batch_norm = True
+        options = {"max_steps": 3, "learning_rate": 1e-3}
+        whole = train(copy.deepcopy(tiny_student), per_device_train_batch_size=12, **options)
+        parts = train(tiny_student, per_device_train_batch_size=3, gradient_accumulation_steps=4, **options)
+        torch.testing.assert_close(parts.model.state_dict(), whole.model.state_dict(), rtol=1e-3, atol=1e-4)
+
+    def test_tensorboard_gets_the_losses_and_the_figures(self, train, tmp_path):
+        train(report_to="tensorboard", eval_strategy="steps", eval_steps=2, ranking_weight=1.0)
+        (log,) = (tmp_path / "run").rglob("events.out.tfevents.*")
+        events = EventAccumulator(str(log))
+        events.Reload()
+        assert {"train/loss", "train/mse_loss", "train/ranking_loss", "eval/srcc"} <= set(events.Tags()["scalars"])
 
     def test_validation_reports_the_fields_figures(self, train):
         metrics = train(eval_strategy="steps", eval_steps=2).evaluate()
