@@ -5,7 +5,7 @@
 Trains a teacher on BIQ2021's train split, small enough for a CPU: the tiny autoencoder of Stable Diffusion (TAESD) and
 a narrow UNet from random weights. Then students of random weights, under one budget, with and without the feature map
 loss, for several seeds. The epoch with the best SRCC on the validation split (a tenth of train, whole scenes) is kept;
-each model scores the test split once, at its end.
+each model scores the test split once, at its end. What `rows.json` holds already is not run again.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from dpiqa.data.load import to_dataset
 from dpiqa.distillation import DPIQADistillationTrainer, TeacherTargets
 from dpiqa.latents import AutoencoderLatents
 from dpiqa.photo_dataset import PhotoDataset
+from dpiqa.script_parser import ScriptParser
 from dpiqa.trainer import DPIQATrainer
 from dpiqa.training_arguments import DPIQATrainingArguments
 
@@ -43,17 +44,17 @@ UNET = {
 }
 
 
-def make_parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+def make_parser() -> ScriptParser:
+    parser = ScriptParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", type=Path, required=True, help="folder of the BIQ2021 release")
     parser.add_argument("--taesd", type=Path, help="weights of TAESD; random ones when not given")
     parser.add_argument("--output", type=Path, required=True)
     parser.add_argument("--photos", type=int, default=5000, help="photos of the train split to train on")
-    parser.add_argument("--teacher-epochs", type=float, default=5)
-    parser.add_argument("--teacher-learning-rate", type=float, default=3e-4)
+    parser.add_argument("--teacher-epochs", type=float, default=8)
+    parser.add_argument("--teacher-learning-rate", type=float, default=5e-4)
     parser.add_argument("--student-epochs", type=float, default=4)
-    parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--batch-size", type=int, default=32)
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    parser.add_argument("--batch-size", type=int, default=16)
     parser.add_argument("--feature-map-weights", type=float, nargs="+", default=[0.0, 1.0])
     return parser
 
@@ -134,13 +135,14 @@ def main(arguments: argparse.Namespace) -> None:
         "per_device_train_batch_size": arguments.batch_size,
         "per_device_eval_batch_size": arguments.batch_size,
     }
-    rows = []
+    done = arguments.output / "rows.json"
+    rows = json.loads(done.read_text()) if done.exists() else []
 
     def report(name: str, seed: int, trainer: DPIQATrainer, photos: dict[str, PhotoDataset]) -> None:
         figures = {split: trainer.evaluate(photos[split])["eval_srcc"] for split in ("validation", "test")}
         rows.append({"model": name, "seed": seed, **figures})
         print(json.dumps(rows[-1]), flush=True)
-        (arguments.output / "rows.json").write_text(json.dumps(rows, indent=1) + "\n")
+        done.write_text(json.dumps(rows, indent=1) + "\n")
 
     set_seed(0)
     best = arguments.output / "teacher"
@@ -164,10 +166,12 @@ def main(arguments: argparse.Namespace) -> None:
     targets = TeacherTargets(DPIQAModel.from_pretrained(best), processor, arguments.output / "targets")
     distilled = PhotoDataset(splits["train"], processor, cache=targets)
 
-    for seed in range(arguments.seeds):
+    for seed in arguments.seeds:
         for weight in arguments.feature_map_weights:
-            set_seed(seed)
             name = f"feature map weight {weight:g}"
+            if any((row["model"], row["seed"]) == (name, seed) for row in rows):
+                continue
+            set_seed(seed)
             trainer = train(
                 small_student(),
                 DPIQADistillationTrainer,

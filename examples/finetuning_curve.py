@@ -21,12 +21,13 @@ import numpy as np
 
 from dpiqa.data import Rating, load_ratings
 from dpiqa.data.scenes import scene_groups, scene_hashes
+from dpiqa.script_parser import ScriptParser
 
 VALIDATION = 0.2
 
 
-def make_parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+def make_parser() -> ScriptParser:
+    parser = ScriptParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", type=Path, required=True, help="folder of the BIQ2021 release")
     parser.add_argument("--subset", choices=["ss01", "ss02", "ss03"], default="ss01")
     parser.add_argument("--model", required=True, help="a student trained without this subset")

@@ -32,14 +32,15 @@ from dpiqa.calibration import fit_calibration
 from dpiqa.data import Rating, load_ratings
 from dpiqa.data.scenes import scene_groups, scene_hashes
 from dpiqa.losses import plcc_loss
+from dpiqa.script_parser import ScriptParser
 
 SIZE = 320
 CALIBRATION_PHOTOS = 2000
 BACKBONE_PREFIX = "backbone."
 
 
-def make_parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+def make_parser() -> ScriptParser:
+    parser = ScriptParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", type=Path, required=True, help="folder of the BIQ2021 release")
     parser.add_argument("--output", type=Path, required=True, help="folder for the checkpoint and the log")
     parser.add_argument("--leave-out", choices=["ss01", "ss02", "ss03"], help="a source to train without")

@@ -175,8 +175,7 @@ def test_the_distillation_study(tmp_path):
 
 
 def test_push_to_hub_in_a_dry_run_lists_every_file(capsys):
-    push = load_example("push_to_hub")
-    push.main(push.make_parser().parse_args([str(bundled_checkpoint()), "organisation/name", "--dry-run"]))
+    run("push_to_hub", "--checkpoint", bundled_checkpoint(), "--repo_id", "organisation/name", "--dry_run")
     output = capsys.readouterr().out
     for name in ("model.safetensors", "config.json", "README.md", "pipeline_dpiqa.py"):
         assert name in output
