@@ -39,6 +39,7 @@ def make_parser() -> ScriptParser:
     parser = ScriptParser([FineTuningArguments, DPIQATrainingArguments], description=__doc__.splitlines()[0])
     parser.set_defaults(
         **KEEP_BEST_EPOCH,
+        logging_strategy="epoch",
         output_dir="finetuned-student",
         num_train_epochs=10,
         per_device_train_batch_size=16,

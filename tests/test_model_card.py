@@ -100,7 +100,7 @@ python train\.py --data 'my photos\.csv'
 (
 Note: .+
 )*
-The test split was scored once, after training\. SRCC, KRCC and PLCC are .+
+The test split was scored at the end only\. SRCC, KRCC and PLCC are .+
 the scale of \[0, 1\]; intervals are 95 % bootstrap intervals\.
 
 ## Licence of the data

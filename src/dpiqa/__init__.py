@@ -12,47 +12,64 @@ from .version import __version__
 
 if TYPE_CHECKING:
     from .configuration_dpiqa import DPIQAConfig, DPIQAStudentConfig
+    from .distillation import DPIQADistillationTrainer, TeacherTargets
     from .image_processing_dpiqa import DPIQAImageProcessor
     from .images import ImageError, open_image
     from .inference import freeze_for_inference
+    from .latents import AutoencoderLatents
     from .modeling_dpiqa import DPIQAModel
     from .modeling_dpiqa_student import DPIQAStudent
     from .output_dpiqa import DPIQAOutput
+    from .photo_dataset import PhotoDataset
     from .pipeline_dpiqa import ImageQualityAssessmentPipeline
     from .prompts import PromptGrid
     from .quality_loss import QualityLoss
     from .scoring import Score, Scorer
+    from .trainer import DPIQATrainer
+    from .training_arguments import DPIQATrainingArguments
 
 _MODULE_OF = {
+    "AutoencoderLatents": "latents",
     "DPIQAConfig": "configuration_dpiqa",
+    "DPIQADistillationTrainer": "distillation",
     "DPIQAImageProcessor": "image_processing_dpiqa",
     "DPIQAModel": "modeling_dpiqa",
     "DPIQAOutput": "output_dpiqa",
     "DPIQAStudent": "modeling_dpiqa_student",
     "DPIQAStudentConfig": "configuration_dpiqa",
+    "DPIQATrainer": "trainer",
+    "DPIQATrainingArguments": "training_arguments",
     "ImageError": "images",
     "ImageQualityAssessmentPipeline": "pipeline_dpiqa",
+    "PhotoDataset": "photo_dataset",
     "PromptGrid": "prompts",
     "QualityLoss": "quality_loss",
     "Score": "scoring",
     "Scorer": "scoring",
+    "TeacherTargets": "distillation",
     "freeze_for_inference": "inference",
     "open_image": "images",
 }
 
 __all__ = [
+    "AutoencoderLatents",
     "DPIQAConfig",
+    "DPIQADistillationTrainer",
     "DPIQAImageProcessor",
     "DPIQAModel",
     "DPIQAOutput",
     "DPIQAStudent",
     "DPIQAStudentConfig",
+    "DPIQATrainer",
+    "DPIQATrainingArguments",
     "ImageError",
     "ImageQualityAssessmentPipeline",
+    "PhotoDataset",
     "PromptGrid",
     "QualityLoss",
     "Score",
     "Scorer",
+    "TeacherTargets",
     "__version__",
     "bundled_checkpoint",
     "freeze_for_inference",
