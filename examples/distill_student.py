@@ -19,6 +19,7 @@ from transformers import set_seed
 
 from dpiqa import DPIQAImageProcessor, DPIQAModel, DPIQAStudent, DPIQAStudentConfig
 from dpiqa.distillation import DPIQADistillationTrainer, TeacherTargets
+from dpiqa.lora import load_teacher
 from dpiqa.photo_dataset import PhotoDataset
 from dpiqa.report import Result
 from dpiqa.script_parser import ScriptParser
@@ -30,7 +31,9 @@ from dpiqa.training_run import KEEP_BEST_EPOCH, RunArguments, finish, train
 class DistillationArguments(RunArguments):
     """The photos, the teacher, and what the student starts from."""
 
-    teacher: str = field(default="teacher", metadata={"help": "folder or Hub id of a trained teacher"})
+    teacher: str = field(
+        default="teacher", metadata={"help": "a trained teacher: folder, Hub id, or folder of updates"}
+    )
     efficientnet: str | None = field(
         default=None, metadata={"help": "folder or Hub id of an EfficientNet, such as google/efficientnet-b7"}
     )
@@ -81,15 +84,15 @@ def starting_student(
 def main(arguments: DistillationArguments, training: DPIQATrainingArguments) -> list[Result]:
     set_seed(training.seed)
     splits = arguments.load()
-    teacher = DPIQAModel.from_pretrained(arguments.teacher).to(training.device)
+    teacher = load_teacher(arguments.teacher).to(training.device)
     student, processor = starting_student(arguments, teacher)
     folder = arguments.cache or Path(training.output_dir) / "targets"
     targets = TeacherTargets(teacher, DPIQAImageProcessor.from_pretrained(arguments.teacher), folder)
     del teacher
-    photos = {split: PhotoDataset(rows, processor) for split, rows in splits.items() if split != "train"}
+    photos = {split: PhotoDataset(rows, processor) for split, rows in splits.photos.items() if split != "train"}
     with training.main_process_first(desc="targets"):
         photos["train"] = PhotoDataset(
-            splits["train"],
+            splits.photos["train"],
             processor,
             views=arguments.views,
             cache=targets,
@@ -101,8 +104,8 @@ def main(arguments: DistillationArguments, training: DPIQATrainingArguments) -> 
     )
     train(trainer)
     start = arguments.student or arguments.efficientnet or f"{arguments.backbone} with random weights"
-    card = arguments.card(training.output_dir, f"`{start}`, distilled from the teacher `{arguments.teacher}`")
-    return finish(trainer, photos, card, resamples=arguments.resamples)
+    start = f"`{start}`, distilled from the teacher `{arguments.teacher}`"
+    return finish(trainer, photos, splits, arguments, start=start)
 
 
 if __name__ == "__main__":

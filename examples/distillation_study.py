@@ -5,7 +5,8 @@
 Trains a teacher on BIQ2021's train split, small enough for a CPU: the tiny autoencoder of Stable Diffusion (TAESD) and
 a narrow UNet from random weights. Then students of random weights, under one budget, with and without the feature map
 loss, for several seeds. The epoch with the best SRCC on the validation split (a tenth of train, whole scenes) is kept;
-each model scores the test split once, at its end. What `rows.json` holds already is not run again.
+each model scores the test split once, at its end. What `rows.json` holds already is not run again: other settings need
+another folder.
 """
 
 from __future__ import annotations
@@ -50,8 +51,8 @@ def make_parser() -> ScriptParser:
     parser.add_argument("--taesd", type=Path, help="weights of TAESD; random ones when not given")
     parser.add_argument("--output", type=Path, required=True)
     parser.add_argument("--photos", type=int, default=5000, help="photos of the train split to train on")
-    parser.add_argument("--teacher-epochs", type=float, default=8)
-    parser.add_argument("--teacher-learning-rate", type=float, default=5e-4)
+    parser.add_argument("--teacher-epochs", type=float, default=5)
+    parser.add_argument("--teacher-learning-rate", type=float, default=2e-4)
     parser.add_argument("--student-epochs", type=float, default=4)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--batch-size", type=int, default=16)
@@ -111,6 +112,7 @@ def train(
         save_total_limit=1,
         load_best_model_at_end=True,
         lr_scheduler_type="cosine",
+        warmup_steps=50,
         logging_steps=25,
         max_grad_norm=1.0,
         ranking_weight=1.0,
@@ -162,8 +164,11 @@ def main(arguments: argparse.Namespace) -> None:
             **batches,
         )
         trainer.save_model(str(best))
-        report("teacher", 0, trainer, encoded)
-    targets = TeacherTargets(DPIQAModel.from_pretrained(best), processor, arguments.output / "targets")
+    teacher = DPIQAModel.from_pretrained(best)
+    if not any(row["model"] == "teacher" for row in rows):
+        scoring = DPIQATrainingArguments(str(arguments.output / "teacher-run"), disable_tqdm=True, **batches)
+        report("teacher", 0, DPIQATrainer(model=teacher, args=scoring), held_out)
+    targets = TeacherTargets(teacher, processor, arguments.output / "targets")
     distilled = PhotoDataset(splits["train"], processor, cache=targets)
 
     for seed in arguments.seeds:

@@ -65,14 +65,13 @@ def main(arguments: FineTuningArguments, training: DPIQATrainingArguments) -> li
     student.to(memory_format=torch.channels_last)
     photos = {
         split: PhotoDataset(rows, processor, views=arguments.views if split == "train" else ("original",))
-        for split, rows in splits.items()
+        for split, rows in splits.photos.items()
     }
     trainer = DPIQATrainer(
         model=student, args=training, train_dataset=photos["train"], eval_dataset=photos["validation"]
     )
     train(trainer)
-    card = arguments.card(training.output_dir, start=f"`{arguments.model}`")
-    return finish(trainer, photos, card, before=before, resamples=arguments.resamples)
+    return finish(trainer, photos, splits, arguments, start=f"`{arguments.model}`", before=before)
 
 
 if __name__ == "__main__":

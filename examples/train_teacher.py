@@ -19,7 +19,7 @@ from transformers import set_seed
 
 from dpiqa import DPIQAImageProcessor, DPIQAModel
 from dpiqa.latents import AutoencoderLatents
-from dpiqa.lora import add_lora
+from dpiqa.lora import BASE, add_lora
 from dpiqa.photo_dataset import PhotoDataset
 from dpiqa.report import Result
 from dpiqa.script_parser import ScriptParser
@@ -58,15 +58,17 @@ def starting_teacher(arguments: TeacherArguments, output: Path) -> tuple[DPIQAMo
     if (arguments.model is None) == (arguments.stable_diffusion is None):
         raise ValueError("Expected one of --model and --stable_diffusion.")
     if arguments.model is not None:
-        teacher = DPIQAModel.from_pretrained(arguments.model, dtype=torch.float32)
-        return teacher, DPIQAImageProcessor.from_pretrained(arguments.model)
+        # In full, as low-rank updates remember where their teacher is.
+        source = Path(arguments.model).resolve() if Path(arguments.model).is_dir() else arguments.model
+        teacher = DPIQAModel.from_pretrained(source, dtype=torch.float32)
+        return teacher, DPIQAImageProcessor.from_pretrained(source)
     teacher = DPIQAModel.from_stable_diffusion(
         arguments.stable_diffusion, text_model=arguments.text_model, image_size=arguments.image_size
     )
     if arguments.lora_rank:
         # The updates belong to these weights, decoder and adapters included, so they have to be kept.
-        teacher.save_pretrained(output / "base")
-        teacher = DPIQAModel.from_pretrained(output / "base")
+        teacher.save_pretrained(output / BASE)
+        teacher = DPIQAModel.from_pretrained(output / BASE)
     return teacher, DPIQAImageProcessor(size={"height": arguments.image_size, "width": arguments.image_size})
 
 
@@ -74,7 +76,8 @@ def main(arguments: TeacherArguments, training: DPIQATrainingArguments) -> list[
     set_seed(training.seed)
     splits = arguments.load()
     output = Path(training.output_dir)
-    teacher, processor = starting_teacher(arguments, output)
+    with training.main_process_first(desc="teacher"):
+        teacher, processor = starting_teacher(arguments, output)
     teacher.to(training.device)
     cache = None
     if teacher.config.latent_sampling == "mode":
@@ -88,7 +91,7 @@ def main(arguments: TeacherArguments, training: DPIQATrainingArguments) -> list[
                 cache=cache,
                 num_workers=training.dataloader_num_workers,
             )
-            for split, rows in splits.items()
+            for split, rows in splits.photos.items()
         }
     trainer = DPIQATrainer(
         model=add_lora(teacher, rank=arguments.lora_rank) if arguments.lora_rank else teacher,
@@ -97,8 +100,8 @@ def main(arguments: TeacherArguments, training: DPIQATrainingArguments) -> list[
         eval_dataset=photos["validation"],
     )
     train(trainer)
-    card = arguments.card(training.output_dir, start=f"`{arguments.model or arguments.stable_diffusion}`")
-    return finish(trainer, photos, card, resamples=arguments.resamples)
+    start = f"`{arguments.model or arguments.stable_diffusion}`"
+    return finish(trainer, photos, splits, arguments, start=start)
 
 
 if __name__ == "__main__":

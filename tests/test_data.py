@@ -97,8 +97,10 @@ class TestReleases:
         rows = [f"{index}.png,{index / 30}" for index in range(30)]
         (tmp_path / "photos.csv").write_text("\n".join(["path,mos", *rows]) + "\n")
         splits = load_iqa_splits(tmp_path / "photos.csv", seed=1)
-        assert [len(splits[split]) for split in ("train", "validation", "test")] == [21, 3, 6]
-        for split, photos in splits.items():
+        assert list(splits.photos) == ["train", "validation", "test"]
+        assert [len(photos) for photos in splits.photos.values()] == [21, 3, 6]
+        assert not splits.official
+        for split, photos in splits.photos.items():
             alone = load_iqa_dataset(tmp_path / "photos.csv", split=split, seed=1)
             assert photos["name"][:] == alone["name"][:]
 
@@ -211,3 +213,62 @@ def test_any_data_set_with_images_and_scores(tmp_path):
     with pytest.raises(ValueError, match="outside of 0 to 1"):
         load_iqa_dataset(tmp_path / "hub", cache_dir=str(tmp_path / "cache"))
     assert json.dumps(dataset[0]["reference"]) == "null"
+
+
+class TestPhotosInside:
+    """Data sets that hold the photos themselves, as the Hub has them."""
+
+    @pytest.fixture
+    def save(self, tmp_path):
+        def save(part, count, first=0, **columns):
+            pictures = [{"image": releases.picture(first + row), "mos": row / count} for row in range(count)]
+            dataset = Dataset.from_list(pictures).cast_column("image", Image())
+            for name, values in columns.items():
+                dataset = dataset.add_column(name, values)
+            dataset.to_parquet(tmp_path / "hub" / f"{part}.parquet")
+            return tmp_path / "hub"
+
+        return save
+
+    def load(self, name, tmp_path, **options):
+        return load_iqa_splits(name, cache_dir=str(tmp_path / "cache"), **options)
+
+    def photos(self, splits):
+        return {split: {image["bytes"] for image in rows["image"]} for split, rows in splits.photos.items()}
+
+    def test_one_table_is_cut_in_three(self, save, tmp_path):
+        file = save("train", 30) / "train.parquet"
+        splits = self.load(file, tmp_path)
+        photos = self.photos(splits)
+        assert [len(images) for images in photos.values()] == [21, 3, 6]
+        assert len(set.union(*photos.values())) == 30
+        assert not splits.official
+        alone = load_iqa_dataset(file, split="test", cache_dir=str(tmp_path / "cache"))
+        assert alone["name"][:] == splits.photos["test"]["name"][:]
+        assert self.photos(self.load(file, tmp_path, seed=1)) != photos
+
+    def test_its_own_column_of_splits_counts(self, save, tmp_path):
+        column = ["train"] * 20 + ["validation"] * 6 + ["test"] * 4
+        splits = self.load(save("all", 30, split=column) / "all.parquet", tmp_path)
+        assert [len(rows) for rows in splits.photos.values()] == [20, 6, 4]
+        assert splits.official
+
+    def test_validation_is_cut_from_train_where_there_is_a_test_split(self, save, tmp_path):
+        save("train", 20)
+        splits = self.load(save("test", 5, first=20), tmp_path)
+        assert [len(rows) for rows in splits.photos.values()] == [18, 2, 5]
+        assert splits.official
+
+    def test_three_splits_stay_as_they_are(self, save, tmp_path):
+        for split, count in (("train", 6), ("validation", 3), ("test", 4)):
+            folder = save(split, count, first=10 * count)
+        assert [len(rows) for rows in self.load(folder, tmp_path).photos.values()] == [6, 3, 4]
+
+    @pytest.mark.parametrize("options", [{"split_by": "scene"}, {"allow_missing": True}, {"root": "."}])
+    def test_options_that_need_files_are_errors(self, save, tmp_path, options):
+        with pytest.raises(ValueError, match=f"{next(iter(options))}: only for released sets and tables"):
+            self.load(save("train", 30), tmp_path, **options)
+
+    def test_a_part_of_one_table_cannot_be_streamed(self, save):
+        with pytest.raises(ValueError, match="can be streamed as a whole"):
+            load_iqa_dataset(save("train", 3) / "train.parquet", split="test", streaming=True)

@@ -88,6 +88,11 @@ class TestTargets:
         with pytest.raises(ImageError, match=r"damaged\.png"):
             PhotoDataset(photos, tiny_processor, cache=targets)
 
+    def test_maps_that_float16_cannot_hold_are_an_error(self, teacher, processor, rows, tmp_path):
+        teacher.decoder.map_convs[-1].bias.data.fill_(1e6)
+        with pytest.raises(ValueError, match="not finite numbers in float16"):
+            TeacherTargets(teacher, processor, tmp_path, dtype=torch.float32).fill(rows["test"])
+
     def test_another_teacher_processor_or_type_has_its_own(self, teacher, processor, tiny_processor, tmp_path):
         other = copy.deepcopy(teacher)
         other.decoder.fuse_conv.bias.data[0] += 1

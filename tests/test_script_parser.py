@@ -1,6 +1,7 @@
 """Command lines of the training scripts."""
 
 from dataclasses import dataclass, field
+from typing import Literal
 
 import pytest
 
@@ -14,6 +15,8 @@ class Arguments:
     drops: list[float] = field(default_factory=list)
     mirror: bool = False
     limit: int | None = None
+    options: str | None = None
+    head: Literal["spatial", "pooled"] = "pooled"
 
 
 @pytest.fixture
@@ -43,6 +46,8 @@ def test_values_of_a_file_have_the_arguments_types(parse):
     config = "data: 2021\nmirror: true\ndrops: [1, 2e0]\nlimit: 3"
     assert parse(config=config) == Arguments("2021", drops=[1.0, 2.0], mirror=True, limit=3)
     assert parse(config="data: a\nlimit: null").limit is None
+    assert parse(config="data: no\ndrops: 5") == Arguments("no", drops=[5.0])
+    assert parse(config="data: a\noptions: {b: 1}").options == '{"b": 1}'
 
 
 @pytest.mark.parametrize(
@@ -53,6 +58,7 @@ def test_values_of_a_file_have_the_arguments_types(parse):
         ("data: [a", "run.yaml: while parsing"),
         ("data: a\npreset: live", "unknown preset 'live': expected koniq"),
         ("data: a\nlearning_rate: fast", "invalid float value: 'fast'"),
+        ("data: a\nhead: wrong", "invalid choice: 'wrong'"),
         ("mirror: true", "the following arguments are required: --data"),
     ],
 )
@@ -60,6 +66,11 @@ def test_what_is_wrong_is_said(parse, capsys, config, message):
     with pytest.raises(SystemExit):
         parse(config=config)
     assert message in capsys.readouterr().err
+
+
+def test_abbreviations_are_not_taken_for_other_options(parse):
+    with pytest.raises(ValueError, match="--conf"):
+        parse("--data", "a.csv", "--conf", "run.yaml")
 
 
 def test_a_missing_file_is_said(parse, capsys):

@@ -9,6 +9,7 @@ import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 import teachers
+from dpiqa.distillation import DPIQADistillationTrainer, TeacherTargets
 from dpiqa.latents import AutoencoderLatents
 from dpiqa.losses import feature_map_loss, margin_ranking_loss, training_losses
 from dpiqa.photo_dataset import PhotoDataset
@@ -100,6 +101,36 @@ class TestTrainer:
 
         assert score_metrics(Prediction)["srcc"] == 0
 
+    def test_a_diverged_model_is_worse_than_any_other(self):
+        class Prediction:
+            predictions, label_ids = np.full(4, np.nan), np.arange(4) / 4
+
+        assert score_metrics(Prediction) == {"srcc": -1, "plcc": -1, "rmse": np.inf}
+
+    def test_feature_maps_alone_can_be_evaluated(self, train, rows, tiny_processor, tmp_path):
+        targets = TeacherTargets(teachers.teacher(feature_size=64), tiny_processor, tmp_path / "targets")
+        photos = PhotoDataset(rows["train"], tiny_processor, cache=targets)
+        options = {"mse_weight": 0.0, "feature_map_weight": 1.0}
+        trainer = train(None, DPIQADistillationTrainer, photos, **options)
+        assert trainer.evaluate()["eval_loss"] == pytest.approx(trainer.evaluate()["eval_rmse"] ** 2, rel=1e-4)
+
+    def test_feature_maps_without_distillation_are_an_error(self, train):
+        with pytest.raises(ValueError, match="use DPIQADistillationTrainer"):
+            train(feature_map_weight=1.0)
+
+    @pytest.mark.parametrize("option", ["remove_unused_columns", "bf16_full_eval"])
+    def test_options_that_cannot_work_are_errors(self, tmp_path, option):
+        with pytest.raises(ValueError, match=option):
+            DPIQATrainingArguments(str(tmp_path), **{option: True})
+
+    def test_scores_are_read_in_float32_under_autocast(self, train, tiny_student):
+        for model in (tiny_student, teachers.teacher()):
+            scores = train(model, bf16=True, max_steps=1).predict(self.many(train)).predictions
+            assert not np.array_equal(scores, torch.tensor(scores).bfloat16().float().numpy())
+
+    def many(self, train):
+        return train(max_steps=1).train_dataset
+
     def test_backbone_and_head_have_their_rates(self, train):
         groups = train(learning_rate=1e-4, head_learning_rate=1e-2).optimizer.param_groups
         assert [group["initial_lr"] for group in groups] == [1e-4, 1e-2]
@@ -136,6 +167,12 @@ class TestTrainer:
         history = train(teacher, train_set=photos, ranking_weight=1.0, logging_steps=1).state.log_history
         losses = [[entry["loss"] for entry in entries if "loss" in entry] for entries in (history, expected)]
         assert losses[0] == pytest.approx(losses[1], rel=1e-4)
+
+    def test_drops_multiply_the_schedule_also_with_a_number_of_steps(self, train):
+        options = {"learning_rate": 1.0, "learning_rate_drops": [1], "lr_scheduler_type": "linear", "logging_steps": 1}
+        trainer = train(max_steps=6, num_train_epochs=15, **options)
+        rates = [entry["learning_rate"] for entry in trainer.state.log_history if "learning_rate" in entry]
+        assert rates == pytest.approx([1, 5 / 6, 4 / 6, 0.2 * 3 / 6, 0.2 * 2 / 6, 0.2 * 1 / 6])
 
     def test_every_epoch_shows_the_next_view(self, train, rows, tiny_processor):
         class Shown(PhotoDataset):

@@ -48,11 +48,12 @@ def fit_calibration(
         train_scores: (photos,) scores of training photos, for the percentiles.
         validation_scores: (photos,) scores of photos that were not trained on.
         validation_mos: Their MOS, normalised to [0, 1]. The interval is split-conformal: half its width is the
-            ceil((n + 1) * coverage)-th smallest distance between the two.
+            ceil((n + 1) * coverage)-th smallest distance between the two. With too few photos for that (under 9 for
+            90 %) there is no interval.
     """
     residuals = np.sort(np.abs(np.asarray(validation_scores, float) - np.asarray(validation_mos, float)))
     rank = math.ceil((len(residuals) + 1) * config.interval_coverage)
     config.score_quantiles = (
         np.quantile(np.asarray(train_scores, float), np.linspace(0, 1, _QUANTILES)).round(5).tolist()
     )
-    config.interval_half_width = round(float(residuals[min(rank, len(residuals)) - 1]), 5)
+    config.interval_half_width = round(float(residuals[rank - 1]), 5) if rank <= len(residuals) else None

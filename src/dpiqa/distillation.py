@@ -49,7 +49,10 @@ class TeacherTargets(PhotoCache):
 
     def compute(self, pixel_values: torch.Tensor) -> dict[str, torch.Tensor]:
         output = self.teacher(pixel_values.to(self.teacher.device, self.teacher.dtype))
-        return {"teacher_map": output.feature_map.half(), "teacher_score": output.score}
+        teacher_map = output.feature_map.half()
+        if not teacher_map.isfinite().all():
+            raise ValueError(f"The teacher's feature maps in {self.teacher.dtype} are not finite numbers in float16.")
+        return {"teacher_map": teacher_map, "teacher_score": output.score}
 
 
 class DPIQADistillationTrainer(DPIQATrainer):
@@ -58,6 +61,8 @@ class DPIQADistillationTrainer(DPIQATrainer):
     The loss is MSE + margin ranking + feature map, each with its weight from the arguments (DP-IQA, section 3.4: there
     is no term for the teacher's score). Validation photos need no teacher.
     """
+
+    takes_teacher_maps = True
 
     def compute_loss(
         self, model: Any, inputs: Any, return_outputs: bool = False, num_items_in_batch: Any = None

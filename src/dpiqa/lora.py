@@ -14,6 +14,8 @@ from .modeling_dpiqa import DPIQAModel
 if TYPE_CHECKING:
     from peft import PeftModel
 
+# Where a teacher that was made for these updates is kept, inside their folder.
+BASE = "base"
 # The UNet's attention projections, not those of the autoencoder.
 _TARGETS = r"unet\..*\.(to_q|to_k|to_v|to_out\.0)"
 # What DP-IQA trains beside the UNet (its ablation "adapters + LoRA + decoder").
@@ -51,7 +53,7 @@ def merge_lora(adapters: str | os.PathLike[str], teacher: str | os.PathLike[str]
     Args:
         adapters: Folder that `save_pretrained` wrote. A `config.json` in it wins over the teacher's: training leaves
             one there with the new calibration.
-        teacher: Folder or Hub id of that teacher; where it was when not given.
+        teacher: Folder or Hub id of that teacher; when not given, `base` in the folder, or where it was.
 
     Returns:
         A plain `DPIQAModel` in eval mode.
@@ -63,11 +65,28 @@ def merge_lora(adapters: str | os.PathLike[str], teacher: str | os.PathLike[str]
     from peft import PeftConfig, PeftModel
 
     if teacher is None:
-        teacher = PeftConfig.from_pretrained(os.fspath(adapters)).base_model_name_or_path
+        beside = Path(adapters) / BASE
+        teacher = (
+            beside if beside.is_dir() else PeftConfig.from_pretrained(os.fspath(adapters)).base_model_name_or_path
+        )
     calibrated = (Path(adapters) / CONFIG_NAME).is_file()
     config = DPIQAConfig.from_pretrained(adapters if calibrated else teacher)
     base = DPIQAModel.from_pretrained(teacher, config=config)
     return PeftModel.from_pretrained(base, os.fspath(adapters)).merge_and_unload().eval()
 
 
-__all__ = ["add_lora", "merge_lora"]
+def load_teacher(checkpoint: str | os.PathLike[str]) -> DPIQAModel:
+    """A teacher, in eval mode, from its checkpoint or from low-rank updates.
+
+    Args:
+        checkpoint: Folder or Hub id of a teacher, or folder of updates.
+
+    Raises:
+        OSError: When there is no such checkpoint.
+    """
+    if (Path(checkpoint) / "adapter_config.json").is_file():
+        return merge_lora(checkpoint)
+    return DPIQAModel.from_pretrained(checkpoint)
+
+
+__all__ = ["add_lora", "load_teacher", "merge_lora"]

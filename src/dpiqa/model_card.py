@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from huggingface_hub import ModelCard, ModelCardData
+from transformers import PreTrainedModel
 from transformers.modelcard import make_markdown_table, parse_log_history
 
 from .report import Result, to_eval_results, to_markdown
@@ -29,7 +30,9 @@ _HYPERPARAMETERS = (
     "seed",
 )
 _TAGS = ("image-quality-assessment", "blind-image-quality-assessment", "iqa")
-_COLUMNS = {"Srcc": "SRCC", "Plcc": "PLCC", "Rmse": "RMSE"}
+# transformers' names of what is logged, and the card's.
+_COLUMNS = {name: name for name in ("Training Loss", "Epoch", "Step", "Validation Loss")}
+_COLUMNS |= {"Srcc": "SRCC", "Plcc": "PLCC", "Rmse": "RMSE"}
 
 
 @dataclass
@@ -53,7 +56,8 @@ class DPIQAModelCard:
         loss: The weighted losses.
         hyperparameters: By argument.
         training_log: Markdown table of the epochs.
-        interval: Half-width and coverage of the calibrated interval.
+        interval: Half-width and coverage of the calibrated interval, or None.
+        is_lora: Whether the checkpoint is low-rank updates of a teacher.
         results: On the test split.
     """
 
@@ -62,7 +66,7 @@ class DPIQAModelCard:
     data: str
     start: str
     command: str
-    licence: str = "apache-2.0"
+    licence: str = "other"
     data_licence: str = "Not stated. Ask whoever holds the rights to the photos and the opinions."
     data_citation: str | None = None
     intended_use: str = "Ranking and filtering photographs like those that it was trained on by how good they look."
@@ -76,7 +80,8 @@ class DPIQAModelCard:
     loss: str = field(init=False)
     hyperparameters: dict[str, Any] = field(init=False)
     training_log: str = field(init=False)
-    interval: tuple[float, float] = field(init=False)
+    interval: tuple[float, float] | None = field(init=False)
+    is_lora: bool = field(init=False)
     results: list[Result] = field(init=False)
 
     def fill(self, trainer: Any, photos: dict[str, int], results: Sequence[Result]) -> None:
@@ -100,9 +105,12 @@ class DPIQAModelCard:
         if trainer.args.max_steps > 0:
             self.hyperparameters["num_train_epochs"] = round(trainer.state.epoch, 2)
         _, lines, _ = parse_log_history(trainer.state.log_history)
-        lines = [{_COLUMNS.get(name, name): value for name, value in line.items()} for line in lines or ()]
+        # In one order: that of the entries changes when a run is resumed.
+        lines = [{title: line[name] for name, title in _COLUMNS.items() if name in line} for line in lines or ()]
         self.training_log = make_markdown_table(lines).strip() or "No epoch was evaluated."
-        self.interval = config.interval_half_width, config.interval_coverage
+        half_width = config.interval_half_width
+        self.interval = None if half_width is None else (half_width, config.interval_coverage)
+        self.is_lora = not isinstance(trainer.model, PreTrainedModel)
         self.results = list(results)
 
     def to_card(self) -> ModelCard:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import inspect
 import os
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
@@ -120,8 +121,9 @@ class QualityFeatureDecoder(nn.Module):
         feature_map = self.fuse_squeeze(self.fuse_conv(torch.cat(levels, dim=1)))
         for conv in self.map_convs:
             feature_map = F.relu(conv(feature_map))
-        # Half precision has too few digits for a score: the MLP stays in float32.
-        score = self.mlp(feature_map.flatten(1).to(self.mlp[0].weight.dtype))
+        # Half precision has too few digits for a score: the MLP stays in float32, under autocast too.
+        with _without_autocast(feature_map.device.type):
+            score = self.mlp(feature_map.flatten(1).to(self.mlp[0].weight.dtype))
         return score.squeeze(1).float(), feature_map
 
 
@@ -381,6 +383,12 @@ class DPIQAModel(PreTrainedModel):
         output = DPIQAOutput(loss, score, feature_map, None, hidden_states)
         return_dict = self.config.return_dict if return_dict is None else return_dict
         return output if return_dict else output.to_tuple()
+
+
+def _without_autocast(device_type: str) -> AbstractContextManager:
+    if not torch.is_autocast_enabled(device_type):
+        return nullcontext()
+    return torch.autocast(device_type, enabled=False)
 
 
 def _keep_output(block: nn.Module, args: Any, output: torch.Tensor) -> None:

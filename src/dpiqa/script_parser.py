@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from argparse import ArgumentError, ArgumentParser, Namespace
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Any
 
 import yaml
 from transformers import HfArgumentParser
+from transformers.hf_argparser import string_to_bool
 
 
 class ScriptParser(HfArgumentParser):
@@ -33,7 +35,8 @@ class ScriptParser(HfArgumentParser):
         presets: Mapping[str, Mapping[str, Any]] | None = None,
         **kwargs: Any,
     ):
-        super().__init__(dataclass_types, **({"usage": "%(prog)s [--config run.yaml] [arguments]"} | kwargs))
+        defaults = {"usage": "%(prog)s [--config run.yaml] [arguments]", "allow_abbrev": False}
+        super().__init__(dataclass_types, **(defaults | kwargs))
         self.presets = presets or {}
         self._files = ArgumentParser(add_help=False, allow_abbrev=False)
         for parser in (self._files, self):
@@ -75,13 +78,25 @@ class ScriptParser(HfArgumentParser):
         return values
 
     def _converted(self, action: Any, value: Any) -> Any:
-        """A value of the file as the command line would have made it; YAML reads 1e-4 as text."""
-        if isinstance(value, list):
-            return [self._converted(action, one) for one in value]
+        """A value of the file as the command line would have made it; YAML reads 1e-4 as text, and no as False."""
+        if value is None:
+            return None
+        several = action.nargs == "+" or isinstance(action.nargs, int)
+        if several or isinstance(value, list):
+            return [self._one(action, one) for one in (value if isinstance(value, list) else [value])]
+        return self._one(action, value)
+
+    def _one(self, action: Any, value: Any) -> Any:
+        if isinstance(value, dict):
+            value = json.dumps(value)
+        if value is False and action.choices is None and action.type is not string_to_bool:
+            value = "no"
         try:
-            return value if value is None else self._get_value(action, str(value))
+            converted = self._get_value(action, str(value))
+            self._check_value(action, converted)
         except ArgumentError as error:
             self.error(str(error))
+        return converted
 
 
 __all__ = ["ScriptParser"]

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -28,11 +30,15 @@ class DPIQATrainer(Trainer):
     ranking and PLCC compare the photos of one forward pass only.
     """
 
+    takes_teacher_maps = False
+
     def __init__(self, *args: Any, **kwargs: Any):
         kwargs.setdefault("compute_metrics", score_metrics)
         self.optimizer: Any = None
         self.lr_scheduler: Any = None
         super().__init__(*args, **kwargs)
+        if self.args.feature_map_weight and not self.takes_teacher_maps:
+            raise ValueError("feature_map_weight is for distillation: use DPIQADistillationTrainer.")
         self.add_callback(_ViewOfTheEpoch(self.train_dataset))
         self._loss_sums: dict[str, torch.Tensor] = defaultdict(lambda: torch.zeros((), device=self.args.device))
         self._loss_count = 0
@@ -52,7 +58,8 @@ class DPIQATrainer(Trainer):
     def losses(self, output: Any, inputs: Any) -> dict[str, torch.Tensor]:
         """Losses of a batch by name; see [`dpiqa.losses.training_losses`]."""
         weights = self.args.loss_weights | {"feature_map": 0.0}
-        return training_losses(output.score, inputs["labels"], weights)
+        # A student may learn from feature maps alone, and validation photos have none.
+        return training_losses(output.score, inputs["labels"], weights if any(weights.values()) else {"mse": 1.0})
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
         if self._loss_count and "loss" in logs:
@@ -77,15 +84,23 @@ class DPIQATrainer(Trainer):
         return self.optimizer
 
     def create_scheduler(self, num_training_steps: int, optimizer: Any = None) -> Any:
-        if self.lr_scheduler is None and self.args.learning_rate_drops:
-            steps_per_epoch = num_training_steps / self.args.num_train_epochs
-            drops = [epoch * steps_per_epoch for epoch in self.args.learning_rate_drops]
-            self.lr_scheduler = LambdaLR(
-                self.optimizer if optimizer is None else optimizer,
-                lambda step: _DROP_FACTOR ** sum(step >= drop for drop in drops),
-            )
+        if self.lr_scheduler is not None:
             return self.lr_scheduler
-        return super().create_scheduler(num_training_steps, optimizer)
+        scheduler = super().create_scheduler(num_training_steps, optimizer)
+        if self.args.learning_rate_drops:
+            if not isinstance(scheduler, LambdaLR):
+                raise ValueError(
+                    f"learning_rate_drops do not go with lr_scheduler_type={self.args.lr_scheduler_type}."
+                )
+            photos = self.args.train_batch_size * self.args.world_size * self.args.gradient_accumulation_steps
+            steps_per_epoch = math.ceil(len(self.train_dataset) / photos)
+            drops = [epoch * steps_per_epoch for epoch in self.args.learning_rate_drops]
+            scheduler.lr_lambdas = [_with_drops(base, drops) for base in scheduler.lr_lambdas]
+        return scheduler
+
+
+def _with_drops(base: Callable[[int], float], drops: Sequence[float]) -> Callable[[int], float]:
+    return lambda step: base(step) * _DROP_FACTOR ** sum(step >= drop for drop in drops)
 
 
 class _ViewOfTheEpoch(TrainerCallback):
@@ -93,6 +108,8 @@ class _ViewOfTheEpoch(TrainerCallback):
 
     def __init__(self, photos: Any):
         self.photos = photos
+        while hasattr(self.photos, "dataset"):  # of a torch Subset
+            self.photos = self.photos.dataset
 
     def on_epoch_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         if hasattr(self.photos, "set_epoch"):
@@ -100,6 +117,8 @@ class _ViewOfTheEpoch(TrainerCallback):
 
 
 def score_metrics(prediction: EvalPrediction) -> dict[str, float]:
-    """SRCC, PLCC and RMSE, finite also for constant scores, so that best-model tracking goes on."""
+    """SRCC, PLCC and RMSE for best-model tracking: 0 for constant scores, the worst for scores that are not finite."""
     scores, mos = np.asarray(prediction.predictions).ravel(), np.asarray(prediction.label_ids).ravel()
+    if not np.isfinite(scores).all():
+        return {"srcc": -1.0, "plcc": -1.0, "rmse": float("inf")}
     return {"srcc": srcc(scores, mos), "plcc": plcc(scores, mos), "rmse": rmse(scores, mos)}

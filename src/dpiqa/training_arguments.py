@@ -51,6 +51,9 @@ class DPIQATrainingArguments(TrainingArguments):
     )
 
     def __post_init__(self) -> None:
+        unfit = [name for name in ("remove_unused_columns", "bf16_full_eval", "fp16_full_eval") if getattr(self, name)]
+        if unfit:
+            raise ValueError(f"{', '.join(unfit)}: columns are made from images, and scores are read in float32.")
         if not torch.accelerator.is_available():
             self.use_cpu, self.dataloader_pin_memory = True, False
         super().__post_init__()

@@ -2,26 +2,34 @@
 
 from __future__ import annotations
 
+import logging
+import os
 import shlex
 import sys
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from torch.utils.data import Subset
 from transformers.trainer_utils import get_last_checkpoint
+from transformers.utils.logging import tqdm
 
 from .calibration import fit_calibration
-from .data import RELEASES, load_iqa_splits
+from .data import RELEASES, IQASplits, load_iqa_splits
+from .images import ImageError, open_image
 from .metrics import correlation_report
 from .model_card import DPIQAModelCard
 from .photo_dataset import PhotoDataset
 from .report import Result, to_markdown, write_results
 from .trainer import DPIQATrainer
 
+logger = logging.getLogger(__name__)
+
 CALIBRATION_PHOTOS = 2000
+_CHECKED_SIDE = 32
 # What scripts set unless told otherwise: the epoch that does best on the validation split is kept.
 KEEP_BEST_EPOCH = {
     "eval_strategy": "epoch",
@@ -60,6 +68,7 @@ class RunArguments:
     mirror: bool = field(default=False, metadata={"help": "show every second photo mirrored, in turn by epoch"})
     name: str | None = field(default=None, metadata={"help": "of the checkpoint in its card (default: the folder's)"})
     data_licence: str | None = field(default=None, metadata={"help": "of photos and opinions, for the card"})
+    licence: str = field(default="other", metadata={"help": "of the weights, as the Hub writes it: apache-2.0, ..."})
     resamples: int = field(default=1000, metadata={"help": "of the bootstrap intervals of the test figures"})
 
     @property
@@ -67,15 +76,16 @@ class RunArguments:
         """Names of [`dpiqa.views.VIEWS`]."""
         return ("original", "mirrored") if self.mirror else ("original",)
 
-    def load(self) -> dict[str, Any]:
-        """The splits; see [`dpiqa.data.load_iqa_splits`].
+    def load(self) -> IQASplits:
+        """The splits (see [`dpiqa.data.load_iqa_splits`]), every photo of them decoded once.
 
         Raises:
+            ImageError: When a photo is damaged; with `allow_missing` it is left out.
             ValueError: When `mos_range` is not two numbers, and as said there.
         """
         if self.mos_range is not None and len(self.mos_range) != 2:
             raise ValueError(f"Expected --mos_range lowest highest, got {self.mos_range}.")
-        return load_iqa_splits(
+        splits = load_iqa_splits(
             self.data,
             self.root,
             seed=self.split_seed,
@@ -83,6 +93,7 @@ class RunArguments:
             mos_range=None if self.mos_range is None else (self.mos_range[0], self.mos_range[1]),
             allow_missing=self.allow_missing,
         )
+        return replace(splits, photos={name: _sound(rows, self.allow_missing) for name, rows in splits.photos.items()})
 
     def card(self, output: str, start: str) -> DPIQAModelCard:
         """A card that says where the photos come from.
@@ -96,11 +107,46 @@ class RunArguments:
         released = {"data_licence": f"{release.licence}.", "data_citation": release.citation} if release else {}
         return DPIQAModelCard(
             name=self.name or Path(output).resolve().name,
-            data=release.title if release else Path(self.data).name,
+            data=release.title if release else Path(self.data).name if Path(self.data).exists() else self.data,
             start=start,
-            command=shlex.join(["python", *sys.argv]),
+            command=_command(sys.argv),
+            licence=self.licence,
             **(released | given),
         )
+
+
+def _sound(rows: Any, allow_damaged: bool) -> Any:
+    """The rows whose photos can be decoded, at a small scale: a training should not end on one that cannot."""
+
+    def problem(image: Any) -> ImageError | None:
+        try:
+            open_image(image["bytes"] or image["path"], cover=(_CHECKED_SIDE, _CHECKED_SIDE))
+        except ImageError as error:
+            return error
+        return None
+
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        problems = list(tqdm(pool.map(problem, rows["image"]), total=len(rows), desc="photos", unit="photo"))
+    damaged = [error for error in problems if error]
+    for error in damaged:
+        if not allow_damaged:
+            hint = f"{error.reason} ({len(damaged)} photos are damaged; allow_missing leaves them out)"
+            raise type(error)(error.source, hint)
+        logger.warning("Left out: %s", error)
+    return rows.select([row for row, error in enumerate(problems) if error is None]) if damaged else rows
+
+
+def _command(arguments: Sequence[str]) -> str:
+    """A command line for people to read, without secrets."""
+    shown = ["python"]
+    secret = False
+    for argument in arguments:
+        name, equals, _ = argument.partition("=")
+        shown.append("***" if secret else argument)
+        secret = name.startswith("--") and "token" in name
+        if secret and equals:
+            shown[-1], secret = f"{name}=***", False
+    return shlex.join(shown)
 
 
 def train(trainer: DPIQATrainer) -> None:
@@ -120,19 +166,21 @@ def train(trainer: DPIQATrainer) -> None:
 def finish(
     trainer: DPIQATrainer,
     photos: Mapping[str, PhotoDataset],
-    card: DPIQAModelCard,
+    splits: IQASplits,
+    arguments: RunArguments,
     *,
+    start: str,
     before: Any = None,
-    resamples: int = 1000,
 ) -> list[Result]:
-    """Calibrates a trained model, scores the test split, and leaves checkpoint, results and card in `output_dir`.
+    """Calibrates and saves a trained model in `output_dir`, scores the test split, and writes results and card.
 
     Args:
         trainer: After training. The test split must not have been looked at.
         photos: "train", "validation" and "test"; percentiles come from 2,000 of the training photos.
-        card: What the user has to say.
+        splits: What they were made from.
+        arguments: Of the script.
+        start: What the weights were before training, for the card.
         before: The model as it was before training, to compare with.
-        resamples: Of the bootstrap intervals.
 
     Returns:
         The figures on the test split: of the model before training, when given, and of the trained one.
@@ -140,16 +188,21 @@ def finish(
     config, output = trainer.model.config, Path(trainer.args.output_dir)
     sample = np.linspace(0, len(photos["train"]) - 1, min(len(photos["train"]), CALIBRATION_PHOTOS)).round()
     train_scores, _ = _predict(trainer, Subset(photos["train"], sample.astype(int).tolist()))
+    config.score_range = splits.mos_range
     fit_calibration(config, train_scores, *_predict(trainer, photos["validation"]))
-    results = []
-    if before is not None:
-        untrained = type(trainer)(model=before, args=trainer.args, eval_dataset=trainer.eval_dataset)
-        results.append(_result(untrained, photos["test"], card, "before training", resamples))
-    results.append(_result(trainer, photos["test"], card, card.name, resamples))
+    # Before the test photos are opened: whatever happens to them, the model is there.
     trainer.save_model()
     if trainer.is_world_process_zero():
         config.save_pretrained(output)
         photos["test"].processor.save_pretrained(output)
+    card = arguments.card(str(output), start)
+    base = Result(card.name, card.data, "test", 0, 0, seeds=[] if splits.official else [arguments.split_seed])
+    results = []
+    if before is not None:
+        untrained = type(trainer)(model=before, args=trainer.args, eval_dataset=trainer.eval_dataset)
+        results.append(_scored(untrained, photos["test"], replace(base, model="before training"), arguments.resamples))
+    results.append(_scored(trainer, photos["test"], base, arguments.resamples))
+    if trainer.is_world_process_zero():
         write_results(results, output)
         card.fill(trainer, {split: len(rows) for split, rows in photos.items()}, results)
         card.save(output)
@@ -157,12 +210,11 @@ def finish(
     return results
 
 
-def _result(trainer: DPIQATrainer, photos: PhotoDataset, card: DPIQAModelCard, name: str, resamples: int) -> Result:
+def _scored(trainer: DPIQATrainer, photos: PhotoDataset, base: Result, resamples: int) -> Result:
     scores, mos = _predict(trainer, photos)
     half_width = trainer.model.config.interval_half_width
     report = correlation_report(scores, mos, half_width=half_width, resamples=resamples)
-    metrics = {metric: asdict(value) for metric, value in report.items()}
-    return Result(name, card.data, "test", len(scores), 0, metrics=metrics)
+    return replace(base, photos=len(scores), metrics={name: asdict(metric) for name, metric in report.items()})
 
 
 def _predict(trainer: DPIQATrainer, photos: Any) -> tuple[np.ndarray, np.ndarray]:

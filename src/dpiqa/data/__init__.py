@@ -1,6 +1,7 @@
 """Image quality data sets as their authors release them, and your own, in one schema."""
 
 from .load import RELEASES as RELEASES
+from .load import IQASplits as IQASplits
 from .load import SplitRatings as SplitRatings
 from .load import load_iqa_dataset as load_iqa_dataset
 from .load import load_iqa_splits as load_iqa_splits

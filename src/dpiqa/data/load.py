@@ -59,6 +59,21 @@ class SplitRatings:
         return [(rating.mos - low) / (high - low) for rating in ratings]
 
 
+@dataclass(frozen=True)
+class IQASplits:
+    """A data set in its three splits.
+
+    Attributes:
+        photos: "train", "validation" and "test", with the columns of [`load_iqa_dataset`].
+        official: Whether the test split is the authors'.
+        mos_range: The MOS that became 0 and 1.
+    """
+
+    photos: dict[str, Dataset]
+    official: bool
+    mos_range: tuple[float, float]
+
+
 def load_iqa_dataset(
     name: str | os.PathLike[str],
     root: str | os.PathLike[str] | None = None,
@@ -108,7 +123,12 @@ def load_iqa_dataset(
             name, root, seed=seed, split_by=split_by, mos_range=mos_range, allow_missing=allow_missing
         )
         return to_dataset(loaded, split)
-    return _load_with_datasets(str(name), split, mos_range, streaming, hub_options)
+    _refuse_options_of_labels(name, root, split_by, allow_missing)
+    if streaming:
+        return _stream(str(name), split, mos_range, hub_options)
+    if split is None:
+        return _hub_photos(str(name), mos_range, hub_options)[0]
+    return _hub_splits(str(name), seed, mos_range, hub_options).photos[split]
 
 
 def load_iqa_splits(
@@ -120,7 +140,7 @@ def load_iqa_splits(
     mos_range: tuple[float, float] | None = None,
     allow_missing: bool = False,
     **hub_options: Any,
-) -> dict[str, Dataset]:
+) -> IQASplits:
     """Loads the three splits at once; labels and photos are looked at a single time.
 
     Args:
@@ -133,7 +153,7 @@ def load_iqa_splits(
         **hub_options: Further arguments of `datasets.load_dataset`.
 
     Returns:
-        "train", "validation" and "test", in this order.
+        The splits, and what their scores mean.
 
     Raises:
         FileNotFoundError: When labels or images are missing.
@@ -143,10 +163,12 @@ def load_iqa_splits(
         loaded = load_ratings(
             name, root, seed=seed, split_by=split_by, mos_range=mos_range, allow_missing=allow_missing
         )
-        splits = {split: to_dataset(loaded, split) for split in SPLITS}
+        photos = {split: to_dataset(loaded, split) for split in SPLITS}
+        splits = IQASplits(photos, loaded.official, loaded.mos_range)
     else:
-        splits = {split: _load_with_datasets(str(name), split, mos_range, False, hub_options) for split in SPLITS}
-    small = [f"{split} ({len(photos)})" for split, photos in splits.items() if len(photos) < 2]
+        _refuse_options_of_labels(name, root, split_by, allow_missing)
+        splits = _hub_splits(str(name), seed, mos_range, hub_options)
+    small = [f"{split} ({len(splits.photos[split])})" for split in SPLITS if len(splits.photos[split]) < 2]
     if small:
         raise ValueError(
             f"{name} has too few photos for {', '.join(small)}: expected at least 2 in each of train, validation and "
@@ -258,17 +280,65 @@ def _present(ratings: Sequence[Rating], allow_missing: bool) -> list[Rating]:
     return present
 
 
-def _load_with_datasets(
-    name: str, split: str | None, mos_range: tuple[float, float] | None, streaming: bool, hub_options: dict[str, Any]
-) -> Dataset | IterableDataset:
-    from datasets import DatasetDict, IterableDatasetDict, concatenate_datasets, load_dataset
+def _refuse_options_of_labels(name: object, root: object, split_by: str | None, allow_missing: bool) -> None:
+    given = {"root": root, "split_by": split_by, "allow_missing": allow_missing}
+    named = [option for option, value in given.items() if value]
+    if named:
+        raise ValueError(
+            f"{', '.join(named)}: only for released sets and tables that name image files, not for {name}, which "
+            "is loaded with `datasets`."
+        )
+
+
+def _hub_photos(
+    name: str, mos_range: tuple[float, float] | None, hub_options: dict[str, Any]
+) -> tuple[Dataset, list[str]]:
+    """A whole Hub data set or Parquet, and the name of the split that each photo came in."""
+    from datasets import concatenate_datasets, load_dataset
 
     if Path(name).suffix == ".parquet":
-        loaded = load_dataset("parquet", data_files=name, split="train", streaming=streaming, **hub_options)
+        parts = load_dataset("parquet", data_files=name, **hub_options)
     else:
-        loaded = load_dataset(name, split=split, streaming=streaming, **hub_options)
-    if isinstance(loaded, DatasetDict | IterableDatasetDict):
+        parts = load_dataset(name, **hub_options)
+    released: list[str] = []
+    for split, part in parts.items():
+        released += part["split"][:] if "split" in part.column_names else [split] * len(part)
+    return concatenate_datasets([_unified(part, name, mos_range) for part in parts.values()]), released
+
+
+def _hub_splits(name: str, seed: int, mos_range: tuple[float, float] | None, hub_options: dict[str, Any]) -> IQASplits:
+    """Test and validation splits that are there stay; those that are missing are cut."""
+    whole, released = _hub_photos(name, mos_range, hub_options)
+    official = "test" in released
+    if "validation" in released and not official:
+        raise ValueError(f"{name} has a validation split and no test split: name the one that is to be scored test.")
+    rows = [
+        Rating(photo, Path(photo), 0.0, reference=reference, split=split if official else None)
+        for photo, reference, split in zip(whole["name"][:], whole["reference"][:], released, strict=True)
+    ]
+    splits = assign_splits(rows, seed)
+    photos = {split: whole.select([i for i, s in enumerate(splits) if s == split]) for split in SPLITS}
+    return IQASplits(photos, official, mos_range or (0.0, 1.0))
+
+
+def _stream(
+    name: str, split: str | None, mos_range: tuple[float, float] | None, hub_options: dict[str, Any]
+) -> IterableDataset:
+    from datasets import IterableDatasetDict, concatenate_datasets, load_dataset
+
+    if Path(name).suffix == ".parquet":
+        if split is not None:
+            raise ValueError(f"{name} is one table: it can be streamed as a whole (split=None) only.")
+        loaded = load_dataset("parquet", data_files=name, split="train", streaming=True, **hub_options)
+    else:
+        loaded = load_dataset(name, split=split, streaming=True, **hub_options)
+    if isinstance(loaded, IterableDatasetDict):
         loaded = concatenate_datasets(list(loaded.values()))
+    return _unified(loaded, name, mos_range)
+
+
+def _unified(loaded: Any, name: str, mos_range: tuple[float, float] | None) -> Any:
+    """With the columns of [`load_iqa_dataset`]."""
     row = dict.fromkeys(loaded.column_names or next(iter(loaded)))
     image, score = pick_column(row, _IMAGE_COLUMNS, name), pick_column(row, _SCORE_COLUMNS, name)
     low, high = mos_range or (0.0, 1.0)
