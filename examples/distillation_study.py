@@ -53,7 +53,7 @@ def make_parser() -> ScriptParser:
     parser.add_argument("--photos", type=int, default=5000, help="photos of the train split to train on")
     parser.add_argument("--teacher-epochs", type=float, default=5)
     parser.add_argument("--teacher-learning-rate", type=float, default=2e-4)
-    parser.add_argument("--student-epochs", type=float, default=4)
+    parser.add_argument("--student-epochs", type=float, default=3)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--batch-size", type=int, default=16)
     parser.add_argument("--feature-map-weights", type=float, nargs="+", default=[0.0, 1.0])
@@ -164,6 +164,7 @@ def main(arguments: argparse.Namespace) -> None:
             **batches,
         )
         trainer.save_model(str(best))
+        processor.save_pretrained(best)
     teacher = DPIQAModel.from_pretrained(best)
     if not any(row["model"] == "teacher" for row in rows):
         scoring = DPIQATrainingArguments(str(arguments.output / "teacher-run"), disable_tqdm=True, **batches)

@@ -118,7 +118,8 @@ class RunArguments:
 def _sound(rows: Any, allow_damaged: bool) -> Any:
     """The rows whose photos can be decoded, at a small scale: a training should not end on one that cannot."""
 
-    def problem(image: Any) -> ImageError | None:
+    def problem(row: int) -> ImageError | None:
+        image = rows[row]["image"]
         try:
             open_image(image["bytes"] or image["path"], cover=(_CHECKED_SIDE, _CHECKED_SIDE))
         except ImageError as error:
@@ -126,7 +127,7 @@ def _sound(rows: Any, allow_damaged: bool) -> Any:
         return None
 
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        problems = list(tqdm(pool.map(problem, rows["image"]), total=len(rows), desc="photos", unit="photo"))
+        problems = list(tqdm(pool.map(problem, range(len(rows))), total=len(rows), desc="photos", unit="photo"))
     damaged = [error for error in problems if error]
     for error in damaged:
         if not allow_damaged:
