@@ -50,7 +50,8 @@ def make_parser() -> ScriptParser:
     parser.add_argument("--data", type=Path, required=True, help="folder of the BIQ2021 release")
     parser.add_argument("--taesd", type=Path, help="weights of TAESD; random ones when not given")
     parser.add_argument("--output", type=Path, required=True)
-    parser.add_argument("--photos", type=int, default=5000, help="photos of the train split to train on")
+    parser.add_argument("--photos", type=int, default=5000, help="photos of the train split, for the teacher")
+    parser.add_argument("--student-photos", type=int, default=2000, help="the first of them, for the students")
     parser.add_argument("--teacher-epochs", type=float, default=5)
     parser.add_argument("--teacher-learning-rate", type=float, default=2e-4)
     parser.add_argument("--student-epochs", type=float, default=3)
@@ -170,7 +171,8 @@ def main(arguments: argparse.Namespace) -> None:
         scoring = DPIQATrainingArguments(str(arguments.output / "teacher-run"), disable_tqdm=True, **batches)
         report("teacher", 0, DPIQATrainer(model=teacher, args=scoring), held_out)
     targets = TeacherTargets(teacher, processor, arguments.output / "targets")
-    distilled = PhotoDataset(splits["train"], processor, cache=targets)
+    few = splits["train"].select(range(min(arguments.student_photos, len(splits["train"]))))
+    distilled = PhotoDataset(few, processor, cache=targets)
 
     for seed in arguments.seeds:
         for weight in arguments.feature_map_weights:

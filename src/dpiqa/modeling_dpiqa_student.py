@@ -174,7 +174,12 @@ class DPIQAStudent(PreTrainedModel):
         # and such a network does not train.
         if isinstance(module, LocalReadout):
             init.normal_(module.weight, std=0.02)
-        elif isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
+        elif isinstance(module, nn.ConvTranspose2d):
+            # Inputs per output; PyTorch counts outputs per input, with which the feature map starts far too large and,
+            # pulled to the teacher's, dies behind its ReLU.
+            inputs = module.in_channels * module.kernel_size[0] ** 2 / module.stride[0] ** 2
+            init.normal_(module.weight, std=(2 / inputs) ** 0.5)
+        elif isinstance(module, nn.Conv2d):
             # Fan-out as torchvision has it, but not for depthwise layers, whose fan-out PyTorch counts as if every
             # channel saw every other, nor for the layers with a bias (squeeze-and-excitation and heads).
             mode = "fan_in" if module.groups > 1 or module.bias is not None else "fan_out"
