@@ -189,6 +189,8 @@ def main(arguments: argparse.Namespace) -> None:
                 arguments.student_epochs,
                 seed=seed,
                 learning_rate=1e-3,
+                # As published; ten times as much and the feature map dies behind its ReLU when it is pulled.
+                head_learning_rate=1e-4,
                 feature_map_weight=weight,
                 **batches,
             )

@@ -386,7 +386,7 @@ class DPIQAModel(PreTrainedModel):
 
 
 def _without_autocast(device_type: str) -> AbstractContextManager:
-    if not torch.is_autocast_enabled(device_type):
+    if not (torch.amp.is_autocast_available(device_type) and torch.is_autocast_enabled(device_type)):
         return nullcontext()
     return torch.autocast(device_type, enabled=False)
 

@@ -69,7 +69,7 @@ class DPIQAStudentBackbone(nn.Module):
 
 def _without_autocast(device_type: str) -> AbstractContextManager:
     """A score read in half precision would have too few digits."""
-    if not torch.is_autocast_enabled(device_type):
+    if not (torch.amp.is_autocast_available(device_type) and torch.is_autocast_enabled(device_type)):
         return nullcontext()
     return torch.autocast(device_type, enabled=False)
 
