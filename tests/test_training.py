@@ -125,11 +125,9 @@ class TestTrainer:
 
     def test_scores_are_read_in_float32_under_autocast(self, train, tiny_student):
         for model in (tiny_student, teachers.teacher()):
-            scores = train(model, bf16=True, max_steps=1).predict(self.many(train)).predictions
+            trainer = train(model, bf16=True, max_steps=1)
+            scores = trainer.predict(trainer.train_dataset).predictions
             assert not np.array_equal(scores, torch.tensor(scores).bfloat16().float().numpy())
-
-    def many(self, train):
-        return train(max_steps=1).train_dataset
 
     def test_backbone_and_head_have_their_rates(self, train):
         groups = train(learning_rate=1e-4, head_learning_rate=1e-2).optimizer.param_groups
