@@ -9,6 +9,8 @@ import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 import teachers
+from conftest import tiny_config
+from dpiqa import DPIQAStudent
 from dpiqa.distillation import DPIQADistillationTrainer, TeacherTargets
 from dpiqa.latents import AutoencoderLatents
 from dpiqa.losses import feature_map_loss, margin_ranking_loss, training_losses
@@ -124,7 +126,8 @@ class TestTrainer:
             DPIQATrainingArguments(str(tmp_path), **{option: True})
 
     def test_scores_are_read_in_float32_under_autocast(self, train, tiny_student):
-        for model in (tiny_student, teachers.teacher()):
+        spatial = DPIQAStudent(tiny_config(head="spatial", feature_size=16))
+        for model in (tiny_student, spatial, teachers.teacher()):
             trainer = train(model, bf16=True, max_steps=1)
             scores = trainer.predict(trainer.train_dataset).predictions
             assert not np.array_equal(scores, torch.tensor(scores).bfloat16().float().numpy())
