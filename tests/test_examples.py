@@ -11,6 +11,7 @@ import pytest
 import torch
 from huggingface_hub import ModelCard
 from safetensors import safe_open
+from safetensors.torch import load_file
 
 import releases
 import teachers
@@ -62,8 +63,15 @@ def test_training_the_bundled_student(tmp_path, photos):
     checkpoint = tmp_path / "run" / "checkpoint"
     result = json.loads((tmp_path / "run" / "result.json").read_text())
     assert result["photos"]["train"] + result["photos"]["validation"] == 27
-    assert -1 <= result["left_out_srcc"] <= 1
+    assert set(result["left_out"]) == {"checkpoint", "checkpoint-stage1", "checkpoint-stage2"}
+    assert all(-1 <= figures["srcc"] <= 1 and figures["rmse"] > 0 for figures in result["left_out"].values())
     assert len(result["logs"]) == 2
+    first, second, mean = (
+        load_file(tmp_path / "run" / name / "model.safetensors")["backbone.encoder.top_conv.weight"].float()
+        for name in ("checkpoint-stage1", "checkpoint-stage2", "checkpoint")
+    )
+    assert not torch.equal(first, second)
+    torch.testing.assert_close(mean, (first + second) / 2, atol=1e-4, rtol=1e-3)
     with safe_open(checkpoint / "model.safetensors", "pt") as file:
         assert file.get_slice("head.quality.weight").get_dtype() == "F16"
     score = Scorer.from_pretrained(checkpoint)(photos[0])
@@ -221,7 +229,7 @@ def test_the_distillation_study(tmp_path):
     options = ["--teacher-epochs", "1", "--student-epochs", "1"]
     study.main(study.make_parser().parse_args([*arguments, *options]))
     table = (tmp_path / "run" / "table.md").read_text()
-    for name in ("teacher", "feature map weight 0", "feature map weight 1"):
+    for name in ("teacher", "student, feature map weight 0", "student, feature map weight 1"):
         assert f"| {name} |" in table
 
 

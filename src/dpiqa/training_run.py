@@ -188,9 +188,9 @@ def finish(
     """
     config, output = trainer.model.config, Path(trainer.args.output_dir)
     sample = np.linspace(0, len(photos["train"]) - 1, min(len(photos["train"]), CALIBRATION_PHOTOS)).round()
-    train_scores, _ = _predict(trainer, Subset(photos["train"], sample.astype(int).tolist()))
+    train_scores, _ = _predict(trainer, Subset(photos["train"], sample.astype(int).tolist()), "train")
     config.score_range = splits.mos_range
-    fit_calibration(config, train_scores, *_predict(trainer, photos["validation"]))
+    fit_calibration(config, train_scores, *_predict(trainer, photos["validation"], "eval"))
     # Before the test photos are opened: whatever happens to them, the model is there.
     trainer.save_model()
     if trainer.is_world_process_zero():
@@ -201,8 +201,9 @@ def finish(
     results = []
     if before is not None:
         untrained = type(trainer)(model=before, args=trainer.args, eval_dataset=trainer.eval_dataset)
-        results.append(_scored(untrained, photos["test"], replace(base, model="before training"), arguments.resamples))
-    results.append(_scored(trainer, photos["test"], base, arguments.resamples))
+        unnamed = replace(base, model="before training")
+        results.append(_scored(untrained, photos["test"], "test_before", unnamed, arguments.resamples))
+    results.append(_scored(trainer, photos["test"], "test", base, arguments.resamples))
     if trainer.is_world_process_zero():
         write_results(results, output)
         card.fill(trainer, {split: len(rows) for split, rows in photos.items()}, results)
@@ -211,15 +212,16 @@ def finish(
     return results
 
 
-def _scored(trainer: DPIQATrainer, photos: PhotoDataset, base: Result, resamples: int) -> Result:
-    scores, mos = _predict(trainer, photos)
+def _scored(trainer: DPIQATrainer, photos: PhotoDataset, prefix: str, base: Result, resamples: int) -> Result:
+    scores, mos = _predict(trainer, photos, prefix)
     half_width = trainer.model.config.interval_half_width
     report = correlation_report(scores, mos, half_width=half_width, resamples=resamples)
     return replace(base, photos=len(scores), metrics={name: asdict(metric) for name, metric in report.items()})
 
 
-def _predict(trainer: DPIQATrainer, photos: Any) -> tuple[np.ndarray, np.ndarray]:
-    prediction = trainer.predict(photos)
+def _predict(trainer: DPIQATrainer, photos: Any, prefix: str) -> tuple[np.ndarray, np.ndarray]:
+    """Scores and MOS; `prefix` names the figures in the trackers that log predictions too."""
+    prediction = trainer.predict(photos, metric_key_prefix=prefix)
     return np.asarray(prediction.predictions).ravel(), np.asarray(prediction.label_ids).ravel()
 
 
