@@ -6,7 +6,6 @@ DP-IQA (arXiv 2405.19996), section 3.4, and the two heads of [`DPIQAStudentConfi
 from __future__ import annotations
 
 import os
-from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import torch
@@ -16,6 +15,7 @@ from transformers import EfficientNetModel, PreTrainedModel
 from transformers import initialization as init
 from transformers.models.efficientnet.modeling_efficientnet import EfficientNetEmbeddings, EfficientNetEncoder
 
+from .autocast import without_autocast
 from .configuration_dpiqa import DPIQAStudentConfig
 from .output_dpiqa import DPIQAOutput
 
@@ -67,13 +67,6 @@ class DPIQAStudentBackbone(nn.Module):
         return features, tuple(hidden_states) if output_hidden_states else None
 
 
-def _without_autocast(device_type: str) -> AbstractContextManager:
-    """A score read in half precision would have too few digits."""
-    if not (torch.amp.is_autocast_available(device_type) and torch.is_autocast_enabled(device_type)):
-        return nullcontext()
-    return torch.autocast(device_type, enabled=False)
-
-
 class SpatialHead(nn.Module):
     """The published head: features -> feature map -> flatten -> MLP -> score."""
 
@@ -102,7 +95,7 @@ class SpatialHead(nn.Module):
                 "Resize with the checkpoint's DPIQAImageProcessor, or use the pooled head for other sizes."
             )
         feature_map = F.interpolate(F.relu(self.conv_transpose(features)), size=self.feature_size, mode="nearest")
-        with _without_autocast(features.device.type):
+        with without_autocast(features.device.type):
             hidden = F.relu(self.fc1(feature_map.flatten(1).to(self.fc1.weight.dtype)))
             score = self.fc3(F.relu(self.fc2(hidden)))
         return score.squeeze(1).float(), feature_map, None
@@ -133,7 +126,7 @@ class PooledHead(nn.Module):
             F.relu(self.feature_map(hidden)), size=self.feature_size, mode="bilinear", align_corners=False
         )
         # In float32 whatever the weights are in: a score is an average over positions.
-        with _without_autocast(features.device.type):
+        with without_autocast(features.device.type):
             hidden = hidden.to(self.quality.weight.dtype)
             quality_map = self.quality(hidden).squeeze(1).float()
             weight = self.weight(hidden).squeeze(1).float().flatten(1).softmax(dim=1)
