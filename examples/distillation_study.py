@@ -155,7 +155,7 @@ def main(arguments: argparse.Namespace) -> None:
 
     def trained_teacher() -> DPIQAModel:
         best = arguments.output / "teacher"
-        if best.exists():
+        if (best / "model.safetensors").exists():
             return DPIQAModel.from_pretrained(best)
         set_seed(0)
         teacher = small_teacher(arguments.taesd)
@@ -173,6 +173,7 @@ def main(arguments: argparse.Namespace) -> None:
             **batches,
         )
         report("teacher", 0, trainer, encoded)
+        processor.save_pretrained(best)
         trainer.save_model(str(best))
         return teacher
 

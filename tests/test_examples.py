@@ -228,6 +228,7 @@ def test_the_distillation_study(tmp_path):
     arguments = ["--data", str(release), "--output", str(tmp_path / "run"), "--seeds", "1", "--batch-size", "4"]
     options = ["--teacher-epochs", "1", "--student-epochs", "1"]
     study.main(study.make_parser().parse_args([*arguments, *options]))
+    assert DPIQAImageProcessor.from_pretrained(tmp_path / "run" / "teacher").size["height"] == study.SIZE
     table = (tmp_path / "run" / "table.md").read_text()
     for name in ("teacher", "student, feature map weight 0", "student, feature map weight 1"):
         assert f"| {name} |" in table
