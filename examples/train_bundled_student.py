@@ -34,6 +34,7 @@ from dpiqa.calibration import fit_calibration
 from dpiqa.data import Rating, load_ratings
 from dpiqa.data.scenes import scene_groups, scene_hashes
 from dpiqa.losses import plcc_loss
+from dpiqa.metrics import correlation_report
 from dpiqa.script_parser import ScriptParser
 
 SIZE = 320
@@ -162,9 +163,9 @@ def calibrate(folder: Path, train: list[Rating], validation: list[Rating]) -> di
 
 def agreement(folder: Path, photos: list[Rating]) -> dict[str, float]:
     """SRCC and RMSE of a checkpoint's scores."""
-    mos = np.array([photo.mos for photo in photos])
-    scores = np.array([score.score for score in Scorer.from_pretrained(folder).stream(photo.path for photo in photos)])
-    return {"srcc": float(spearmanr(scores, mos).statistic), "rmse": float(np.sqrt(np.mean((scores - mos) ** 2)))}
+    scores = [score.score for score in Scorer.from_pretrained(folder).stream(photo.path for photo in photos)]
+    report = correlation_report(scores, [photo.mos for photo in photos], resamples=0)
+    return {name: report[name].value for name in ("srcc", "rmse")}
 
 
 def train_stage(
