@@ -60,7 +60,7 @@ setup(
     ],
     package_dir={"": "src"},
     packages=find_packages("src"),
-    package_data={"dpiqa": ["py.typed", "checkpoints/*/*", "demo/*.css", "demo/*.html"]},
+    package_data={"dpiqa": ["py.typed", "checkpoints/*/*", "demo/*.css", "demo/*.html", "training/*.md"]},
     python_requires=">=3.10",
     install_requires=[
         "torch>=2.8",

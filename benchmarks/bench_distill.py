@@ -27,10 +27,10 @@ from transformers import TrainerCallback
 
 from dpiqa import DPIQAConfig, DPIQAImageProcessor, DPIQAModel, DPIQAStudent, DPIQAStudentConfig
 from dpiqa.data import load_iqa_dataset
-from dpiqa.distillation import DPIQADistillationTrainer, TeacherTargets
-from dpiqa.photo_dataset import PhotoDataset
-from dpiqa.trainer import DPIQATrainer
-from dpiqa.training_arguments import DPIQATrainingArguments
+from dpiqa.training.arguments import DPIQATrainingArguments
+from dpiqa.training.distillation import DPIQADistillationTrainer, TeacherTargets
+from dpiqa.training.photo_dataset import PhotoDataset
+from dpiqa.training.trainer import DPIQATrainer
 
 SIZE = 256
 BATCH = 8

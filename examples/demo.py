@@ -19,8 +19,8 @@ from rich.table import Table
 from transformers.utils import logging
 
 from dpiqa import Score, Scorer
-from dpiqa.quality_maps import colour_range, overlay
-from dpiqa.tables import CsvWriter, to_row
+from dpiqa.scoring.quality_maps import colour_range, overlay
+from dpiqa.scoring.score_files import CsvWriter, to_row
 
 CELL = 240  # width of a picture on the contact sheet, in pixels
 MARGIN = 12

@@ -18,13 +18,13 @@ import torch
 from transformers import set_seed
 
 from dpiqa import DPIQAImageProcessor, DPIQAModel, DPIQAStudent, DPIQAStudentConfig
-from dpiqa.distillation import DPIQADistillationTrainer, TeacherTargets
-from dpiqa.lora import load_teacher
-from dpiqa.photo_dataset import PhotoDataset
-from dpiqa.report import Result
-from dpiqa.script_parser import ScriptParser
-from dpiqa.training_arguments import PRESETS, DPIQATrainingArguments, published
-from dpiqa.training_run import KEEP_BEST_EPOCH, RunArguments, finish, train
+from dpiqa.evaluation.report import Result
+from dpiqa.training.arguments import PRESETS, DPIQATrainingArguments, published
+from dpiqa.training.distillation import DPIQADistillationTrainer, TeacherTargets
+from dpiqa.training.lora import load_teacher
+from dpiqa.training.photo_dataset import PhotoDataset
+from dpiqa.training.run import KEEP_BEST_EPOCH, RunArguments, finish, train
+from dpiqa.training.script_parser import ScriptParser
 
 
 @dataclass

@@ -25,12 +25,12 @@ from transformers import set_seed
 from dpiqa import DPIQAConfig, DPIQAImageProcessor, DPIQAModel, DPIQAStudent, DPIQAStudentConfig
 from dpiqa.data import load_ratings
 from dpiqa.data.load import to_dataset
-from dpiqa.distillation import DPIQADistillationTrainer, TeacherTargets
-from dpiqa.latents import AutoencoderLatents
-from dpiqa.photo_dataset import PhotoDataset
-from dpiqa.script_parser import ScriptParser
-from dpiqa.trainer import DPIQATrainer
-from dpiqa.training_arguments import DPIQATrainingArguments
+from dpiqa.training.arguments import DPIQATrainingArguments
+from dpiqa.training.distillation import DPIQADistillationTrainer, TeacherTargets
+from dpiqa.training.latents import AutoencoderLatents
+from dpiqa.training.photo_dataset import PhotoDataset
+from dpiqa.training.script_parser import ScriptParser
+from dpiqa.training.trainer import DPIQATrainer
 
 # A quarter of BIQ2021's photos, which JPEG decodes at that scale; a feature map as large as the latents, as published.
 SIZE, FEATURE_SIZE = 128, 16

@@ -17,12 +17,12 @@ import torch
 from transformers import set_seed
 
 from dpiqa import DPIQAImageProcessor, DPIQAStudent, bundled_checkpoint
-from dpiqa.photo_dataset import PhotoDataset
-from dpiqa.report import Result
-from dpiqa.script_parser import ScriptParser
-from dpiqa.trainer import DPIQATrainer
-from dpiqa.training_arguments import DPIQATrainingArguments
-from dpiqa.training_run import KEEP_BEST_EPOCH, RunArguments, finish, train
+from dpiqa.evaluation.report import Result
+from dpiqa.training.arguments import DPIQATrainingArguments
+from dpiqa.training.photo_dataset import PhotoDataset
+from dpiqa.training.run import KEEP_BEST_EPOCH, RunArguments, finish, train
+from dpiqa.training.script_parser import ScriptParser
+from dpiqa.training.trainer import DPIQATrainer
 
 
 @dataclass

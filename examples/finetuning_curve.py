@@ -21,7 +21,7 @@ import numpy as np
 
 from dpiqa.data import Rating, load_ratings
 from dpiqa.data.scenes import scene_groups, scene_hashes
-from dpiqa.script_parser import ScriptParser
+from dpiqa.training.script_parser import ScriptParser
 
 VALIDATION = 0.2
 

@@ -19,7 +19,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from dpiqa import QualityLoss, open_image
-from dpiqa.files import find_images
+from dpiqa.scoring.image_files import find_images
 
 SIDE = 320
 

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from dpiqa.hub import CheckedFile, push_to_hub
-from dpiqa.script_parser import ScriptParser
+from dpiqa.hub.push import CheckedFile, push_to_hub
+from dpiqa.training.script_parser import ScriptParser
 
 
 @dataclass

@@ -30,12 +30,12 @@ from torch.utils.data import Dataset
 from transformers import EvalPrediction, Trainer, TrainingArguments, set_seed
 
 from dpiqa import DPIQAImageProcessor, DPIQAStudent, DPIQAStudentConfig, Scorer, open_image
-from dpiqa.calibration import fit_calibration
 from dpiqa.data import Rating, load_ratings
 from dpiqa.data.scenes import scene_groups, scene_hashes
-from dpiqa.losses import plcc_loss
-from dpiqa.metrics import correlation_report
-from dpiqa.script_parser import ScriptParser
+from dpiqa.evaluation.metrics import correlation_report
+from dpiqa.models.calibration import fit_calibration
+from dpiqa.training.losses import plcc_loss
+from dpiqa.training.script_parser import ScriptParser
 
 SIZE = 320
 CALIBRATION_PHOTOS = 2000

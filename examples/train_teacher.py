@@ -18,14 +18,14 @@ import torch
 from transformers import set_seed
 
 from dpiqa import DPIQAImageProcessor, DPIQAModel
-from dpiqa.latents import AutoencoderLatents
-from dpiqa.lora import BASE, add_lora
-from dpiqa.photo_dataset import PhotoDataset
-from dpiqa.report import Result
-from dpiqa.script_parser import ScriptParser
-from dpiqa.trainer import DPIQATrainer
-from dpiqa.training_arguments import PRESETS, DPIQATrainingArguments, published
-from dpiqa.training_run import KEEP_BEST_EPOCH, RunArguments, finish, train
+from dpiqa.evaluation.report import Result
+from dpiqa.training.arguments import PRESETS, DPIQATrainingArguments, published
+from dpiqa.training.latents import AutoencoderLatents
+from dpiqa.training.lora import BASE, add_lora
+from dpiqa.training.photo_dataset import PhotoDataset
+from dpiqa.training.run import KEEP_BEST_EPOCH, RunArguments, finish, train
+from dpiqa.training.script_parser import ScriptParser
+from dpiqa.training.trainer import DPIQATrainer
 
 
 @dataclass

@@ -1,35 +1,19 @@
 import copy
-import io
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 from datasets import Dataset
 from PIL import Image
 from sklearn.datasets import load_sample_images
 
-import releases
-from dpiqa import DPIQAImageProcessor, DPIQAStudent, DPIQAStudentConfig, Scorer
+from dpiqa import DPIQAImageProcessor, DPIQAStudent, Scorer
 from dpiqa.data import load_iqa_dataset
-from dpiqa.photo_dataset import PhotoDataset
-from dpiqa.trainer import DPIQATrainer
-from dpiqa.training_arguments import DPIQATrainingArguments
-
-# Offsets and sizes of EfficientNet stay, widths and depths shrink.
-TINY_EFFICIENTNET = {"width_coefficient": 0.25, "depth_coefficient": 0.25, "hidden_dim": 320, "hidden_act": "relu6"}
-
-
-def tiny_config(**kwargs):
-    defaults = {
-        "efficientnet_config": TINY_EFFICIENTNET,
-        "squeeze_excite": False,
-        "padding": "same",
-        "head": "pooled",
-        "hidden_size": 16,
-        "image_size": 64,
-    }
-    return DPIQAStudentConfig(**(defaults | kwargs))
+from dpiqa.training.arguments import DPIQATrainingArguments
+from dpiqa.training.photo_dataset import PhotoDataset
+from dpiqa.training.trainer import DPIQATrainer
+from support import releases
+from support.tiny_students import tiny_config
 
 
 @pytest.fixture(scope="session")
@@ -124,14 +108,3 @@ def train(tmp_path, tiny_student, rows, tiny_processor):
         return trainer
 
     return train
-
-
-def encoded(image: Image.Image, format: str = "JPEG", **options) -> bytes:
-    buffer = io.BytesIO()
-    image.save(buffer, format, **options)
-    return buffer.getvalue()
-
-
-def mean_difference(a: Image.Image, b: Image.Image) -> float:
-    """Mean absolute difference of two images in grey levels."""
-    return float(np.abs(np.asarray(a, dtype=float) - np.asarray(b, dtype=float)).mean())

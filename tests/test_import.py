@@ -64,7 +64,7 @@ def test_auto_config_alone_knows_the_student():
     assert name == "DPIQAStudentConfig"
 
 
-@pytest.mark.parametrize("first", ["dpiqa", "transformers.pipelines", "dpiqa.pipeline_dpiqa"])
+@pytest.mark.parametrize("first", ["dpiqa", "transformers.pipelines", "dpiqa.models.pipeline_dpiqa"])
 def test_pipelines_know_the_task_whichever_module_is_imported_first(first):
     name = run_python(
         f"""

@@ -3,7 +3,7 @@
 import datasets
 import evaluate
 
-from dpiqa.metrics import correlation_report
+from dpiqa.evaluation.metrics import correlation_report
 
 _DESCRIPTION = """\
 SRCC, PLCC (of the scores as they are, and after the field's four-parameter logistic fit), KRCC and RMSE of predicted

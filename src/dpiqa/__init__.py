@@ -4,82 +4,58 @@ Importing the package is cheap: a name's module, and torch with it, is loaded wh
 """
 
 from importlib import import_module
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ._auto_classes import register_when_imported as _register_when_imported
-from .version import __version__
+from .checkpoints import bundled_checkpoint as bundled_checkpoint
+from .version import __version__ as __version__
 
 if TYPE_CHECKING:
-    from .configuration_dpiqa import DPIQAConfig, DPIQAStudentConfig
-    from .distillation import DPIQADistillationTrainer, TeacherTargets
-    from .image_processing_dpiqa import DPIQAImageProcessor
-    from .images import ImageError, open_image
-    from .inference import freeze_for_inference
-    from .latents import AutoencoderLatents
-    from .modeling_dpiqa import DPIQAModel
-    from .modeling_dpiqa_student import DPIQAStudent
-    from .output_dpiqa import DPIQAOutput
-    from .photo_dataset import PhotoDataset
-    from .pipeline_dpiqa import ImageQualityAssessmentPipeline
-    from .prompts import PromptGrid
-    from .quality_loss import QualityLoss
-    from .scoring import Score, Scorer
-    from .trainer import DPIQATrainer
-    from .training_arguments import DPIQATrainingArguments
+    from .models.configuration_dpiqa import DPIQAConfig as DPIQAConfig
+    from .models.configuration_dpiqa import DPIQAStudentConfig as DPIQAStudentConfig
+    from .models.image_processing_dpiqa import DPIQAImageProcessor as DPIQAImageProcessor
+    from .models.images import ImageError as ImageError
+    from .models.images import open_image as open_image
+    from .models.modeling_dpiqa import DPIQAModel as DPIQAModel
+    from .models.modeling_dpiqa_student import DPIQAStudent as DPIQAStudent
+    from .models.output_dpiqa import DPIQAOutput as DPIQAOutput
+    from .models.pipeline_dpiqa import ImageQualityAssessmentPipeline as ImageQualityAssessmentPipeline
+    from .models.prompts import PromptGrid as PromptGrid
+    from .scoring.frozen_teacher import freeze_for_inference as freeze_for_inference
+    from .scoring.quality_loss import QualityLoss as QualityLoss
+    from .scoring.scorer import Score as Score
+    from .scoring.scorer import Scorer as Scorer
+    from .training.arguments import DPIQATrainingArguments as DPIQATrainingArguments
+    from .training.distillation import DPIQADistillationTrainer as DPIQADistillationTrainer
+    from .training.distillation import TeacherTargets as TeacherTargets
+    from .training.latents import AutoencoderLatents as AutoencoderLatents
+    from .training.photo_dataset import PhotoDataset as PhotoDataset
+    from .training.trainer import DPIQATrainer as DPIQATrainer
 
 _MODULE_OF = {
-    "AutoencoderLatents": "latents",
-    "DPIQAConfig": "configuration_dpiqa",
-    "DPIQADistillationTrainer": "distillation",
-    "DPIQAImageProcessor": "image_processing_dpiqa",
-    "DPIQAModel": "modeling_dpiqa",
-    "DPIQAOutput": "output_dpiqa",
-    "DPIQAStudent": "modeling_dpiqa_student",
-    "DPIQAStudentConfig": "configuration_dpiqa",
-    "DPIQATrainer": "trainer",
-    "DPIQATrainingArguments": "training_arguments",
-    "ImageError": "images",
-    "ImageQualityAssessmentPipeline": "pipeline_dpiqa",
-    "PhotoDataset": "photo_dataset",
-    "PromptGrid": "prompts",
-    "QualityLoss": "quality_loss",
-    "Score": "scoring",
-    "Scorer": "scoring",
-    "TeacherTargets": "distillation",
-    "freeze_for_inference": "inference",
-    "open_image": "images",
+    "AutoencoderLatents": "training.latents",
+    "DPIQAConfig": "models.configuration_dpiqa",
+    "DPIQADistillationTrainer": "training.distillation",
+    "DPIQAImageProcessor": "models.image_processing_dpiqa",
+    "DPIQAModel": "models.modeling_dpiqa",
+    "DPIQAOutput": "models.output_dpiqa",
+    "DPIQAStudent": "models.modeling_dpiqa_student",
+    "DPIQAStudentConfig": "models.configuration_dpiqa",
+    "DPIQATrainer": "training.trainer",
+    "DPIQATrainingArguments": "training.arguments",
+    "ImageError": "models.images",
+    "ImageQualityAssessmentPipeline": "models.pipeline_dpiqa",
+    "PhotoDataset": "training.photo_dataset",
+    "PromptGrid": "models.prompts",
+    "QualityLoss": "scoring.quality_loss",
+    "Score": "scoring.scorer",
+    "Scorer": "scoring.scorer",
+    "TeacherTargets": "training.distillation",
+    "freeze_for_inference": "scoring.frozen_teacher",
+    "open_image": "models.images",
 }
 
-__all__ = [
-    "AutoencoderLatents",
-    "DPIQAConfig",
-    "DPIQADistillationTrainer",
-    "DPIQAImageProcessor",
-    "DPIQAModel",
-    "DPIQAOutput",
-    "DPIQAStudent",
-    "DPIQAStudentConfig",
-    "DPIQATrainer",
-    "DPIQATrainingArguments",
-    "ImageError",
-    "ImageQualityAssessmentPipeline",
-    "PhotoDataset",
-    "PromptGrid",
-    "QualityLoss",
-    "Score",
-    "Scorer",
-    "TeacherTargets",
-    "__version__",
-    "bundled_checkpoint",
-    "freeze_for_inference",
-    "open_image",
-]
-
-
-def bundled_checkpoint() -> Path:
-    """Folder of the student that ships inside the package, which every entry point uses when no model is named."""
-    return Path(__file__).parent / "checkpoints" / "dpiqa-student-lite0"
+__all__ = ["__version__", "bundled_checkpoint", *_MODULE_OF]
 
 
 def __getattr__(name: str) -> Any:

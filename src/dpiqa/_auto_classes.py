@@ -7,25 +7,24 @@ whichever of `dpiqa` and `transformers` was imported first. So each registration
 from __future__ import annotations
 
 import importlib
-import importlib.util
 import sys
 from collections.abc import Sequence
 from importlib.abc import Loader, MetaPathFinder
-from importlib.machinery import ModuleSpec
+from importlib.machinery import ModuleSpec, PathFinder
 from types import ModuleType
 
 _CONFIGURATION = "transformers.models.auto.configuration_auto"
 _MODELING = "transformers.models.auto.modeling_auto"
 _IMAGE_PROCESSING = "transformers.models.auto.image_processing_auto"
 _PIPELINES = "transformers.pipelines"
-_OWN_PIPELINE = f"{__package__}.pipeline_dpiqa"
+_OWN_PIPELINE = f"{__package__}.models.pipeline_dpiqa"
 
 
 def _register_config(module: ModuleType) -> None:
     # transformers' configurations need the modeling module; while that one is being imported, it is its turn first.
     if _MODELING in sys.modules and not hasattr(sys.modules[_MODELING], "AutoModel"):
         return
-    from .configuration_dpiqa import DPIQAConfig, DPIQAStudentConfig
+    from .models.configuration_dpiqa import DPIQAConfig, DPIQAStudentConfig
 
     for config in (DPIQAConfig, DPIQAStudentConfig):
         module.AutoConfig.register(config.model_type, config, exist_ok=True)
@@ -33,16 +32,16 @@ def _register_config(module: ModuleType) -> None:
 
 def _register_model(module: ModuleType) -> None:
     _register_config(sys.modules[_CONFIGURATION])
-    from .modeling_dpiqa import DPIQAModel
-    from .modeling_dpiqa_student import DPIQAStudent
+    from .models.modeling_dpiqa import DPIQAModel
+    from .models.modeling_dpiqa_student import DPIQAStudent
 
     for model in (DPIQAModel, DPIQAStudent):
         module.AutoModel.register(model.config_class, model)
 
 
 def _register_image_processor(module: ModuleType) -> None:
-    from .configuration_dpiqa import DPIQAConfig, DPIQAStudentConfig
-    from .image_processing_dpiqa import DPIQAImageProcessor
+    from .models.configuration_dpiqa import DPIQAConfig, DPIQAStudentConfig
+    from .models.image_processing_dpiqa import DPIQAImageProcessor
 
     for config in (DPIQAConfig, DPIQAStudentConfig):
         module.AutoImageProcessor.register(config, image_processor_classes={"pil": DPIQAImageProcessor})
@@ -57,7 +56,7 @@ def _register_pipeline(module: ModuleType) -> None:
     from transformers import AutoModel
     from transformers.pipelines import PIPELINE_REGISTRY
 
-    from . import bundled_checkpoint
+    from .checkpoints import bundled_checkpoint
 
     PIPELINE_REGISTRY.register_pipeline(
         module.TASK,
@@ -93,11 +92,7 @@ class _AutoClassFinder(MetaPathFinder):
     ) -> ModuleSpec | None:
         if fullname not in _REGISTER:
             return None
-        sys.meta_path.remove(self)
-        try:
-            spec = importlib.util.find_spec(fullname)
-        finally:
-            sys.meta_path.insert(0, self)
+        spec = PathFinder.find_spec(fullname, path, target)
         if spec is not None and spec.loader is not None:
             spec.loader = _RegisteringLoader(spec.loader)
         return spec

@@ -45,8 +45,8 @@ def convert(
     """
     from transformers.utils import logging
 
-    from ..configuration_dpiqa import DPIQAConfig, DPIQAStudentConfig
-    from ..convert import convert_checkpoint
+    from ..hub.convert import convert_checkpoint
+    from ..models.configuration_dpiqa import DPIQAConfig, DPIQAStudentConfig
 
     logging.disable_progress_bar()
     config_class = DPIQAConfig if kind is Kind.teacher else DPIQAStudentConfig

@@ -12,7 +12,7 @@ def env() -> None:
     """Print versions and devices, for bug reports."""
     import torch
 
-    from ..scoring import pick_device
+    from ..scoring.scorer import pick_device
 
     print(f"platform: {platform.platform()}")
     print(f"python: {platform.python_version()}")

@@ -39,8 +39,8 @@ def evaluate(
     """
     from transformers.utils import logging
 
-    from ..evaluation import DataSource
-    from ..evaluation import evaluate as run
+    from ..evaluation.evaluate import DataSource
+    from ..evaluation.evaluate import evaluate as run
 
     logging.disable_progress_bar()
     models = [None if name == "bundled" else name for name in (model or ([] if predictions else ["bundled"]))]

@@ -45,8 +45,8 @@ def distort(
 
     `dpiqa evaluate --data OUTPUT` then says how consistently a model's scores fall with the level.
     """
-    from ..distortions import make_distorted_set
-    from ..files import find_images
+    from ..data.distortions import make_distorted_set
+    from ..scoring.image_files import find_images
 
     try:
         paths = find_images(images).paths

@@ -14,7 +14,7 @@ import typer
 if TYPE_CHECKING:
     import numpy as np
 
-    from ..scoring import Score, Scorer
+    from ..scoring.scorer import Score, Scorer
 
 _MAP_SIDE = 1024
 
@@ -47,8 +47,8 @@ def score(
 
     A table on a terminal, CSV in a pipe, a file with --output. Photos that cannot be scored become rows with an error.
     """
-    from ..files import find_images
-    from ..tables import to_row
+    from ..scoring.image_files import find_images
+    from ..scoring.score_files import to_row
 
     try:
         found = find_images(_read_names(inputs))
@@ -83,7 +83,7 @@ def _load(model: str | None, **options: Any) -> Scorer:
     import torch
     from transformers.utils import logging
 
-    from ..scoring import Scorer
+    from ..scoring.scorer import Scorer
 
     logging.disable_progress_bar()
     logging.set_verbosity_error()
@@ -108,8 +108,8 @@ def _score(scorer: Scorer, paths: list[str], maps: Path | None) -> Iterator[tupl
 
 
 def _save_map(path: str, quality_map: np.ndarray, scorer: Scorer, maps: Path) -> None:
-    from ..images import open_image
-    from ..quality_maps import colour_range, overlay
+    from ..models.images import open_image
+    from ..scoring.quality_maps import colour_range, overlay
 
     photo = open_image(path, cover=(_MAP_SIDE, _MAP_SIDE), max_pixels=scorer.max_pixels)
     photo.thumbnail((_MAP_SIDE, _MAP_SIDE))
@@ -124,7 +124,7 @@ def _save_map(path: str, quality_map: np.ndarray, scorer: Scorer, maps: Path) ->
 
 @contextmanager
 def _writer(output: Path | None) -> Iterator[Any]:
-    from ..tables import CsvWriter, open_writer
+    from ..scoring.score_files import CsvWriter, open_writer
 
     if output is not None:
         try:

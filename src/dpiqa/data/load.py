@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..images import ImageError, check_image
+from ..models.images import ImageError, check_image
 from . import biq2021, clive, kadid10k, koniq10k, livefb, spaq, tid2013
 from .scenes import scene_groups, scene_hashes
 from .schema import SPLITS, Rating, Release

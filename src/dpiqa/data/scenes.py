@@ -10,7 +10,7 @@ import numpy as np
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from ..images import ImageSource, open_image
+from ..models.images import ImageSource, open_image
 
 HASH_SIDE = 16
 MAX_DISTANCE = 20

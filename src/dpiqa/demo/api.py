@@ -5,8 +5,8 @@ from typing import Any
 
 import gradio as gr
 
-from ..images import OPENING_ERRORS, reason_of
-from ..scoring import Scorer
+from ..models.images import OPENING_ERRORS, reason_of
+from ..scoring.scorer import Scorer
 from .degrade import Strengths
 from .limits import MAX_PHOTOS
 from .rating import Rated, open_preview, rank, rate, spoil

@@ -11,9 +11,9 @@ import gradio as gr
 from gradio.utils import get_upload_folder
 from huggingface_hub import ModelCard
 
-from ..images import OPENING_ERRORS, reason_of
-from ..scoring import Scorer
-from ..tables import CsvWriter
+from ..models.images import OPENING_ERRORS, reason_of
+from ..scoring.score_files import CsvWriter
+from ..scoring.scorer import Scorer
 from . import views
 from .api import add_endpoints
 from .degrade import MAX_STRENGTH, Strengths

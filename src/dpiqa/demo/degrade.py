@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image, ImageFilter
 
-from ..images import open_image
+from ..models.images import open_image
 
 MAX_STRENGTH = 100
 

@@ -8,10 +8,10 @@ from typing import Any, NamedTuple
 
 from PIL import Image
 
-from ..images import OPENING_ERRORS, open_image, reason_of
-from ..quality_maps import colour_range, overlay
-from ..scoring import Score, Scorer
-from ..tables import to_row
+from ..models.images import OPENING_ERRORS, open_image, reason_of
+from ..scoring.quality_maps import colour_range, overlay
+from ..scoring.score_files import to_row
+from ..scoring.scorer import Score, Scorer
 from .degrade import Strengths, degrade
 from .limits import FORMATS, MAX_PIXELS
 from .uploads import Upload

@@ -13,7 +13,7 @@ import gradio as gr
 from starlette.middleware import Middleware
 from transformers.utils import logging
 
-from ..scoring import Scorer
+from ..scoring.scorer import Scorer
 from .app import build_demo
 from .gate import Gate
 from .limits import MAX_FILE_BYTES, MAX_SESSIONS

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from html import escape
 
-from ..scoring import Score
+from ..scoring.scorer import Score
 from .rating import Degraded, Rated
 
 EMPTY = '<p class="dpiqa-empty">The score will be here.</p>'

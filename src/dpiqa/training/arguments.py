@@ -1,0 +1,115 @@
+"""Arguments of the trainers: those of transformers, and what the method adds."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import torch
+from transformers import TrainingArguments
+
+# Learning rate times 0.2 at these epochs, as published for each data set (METHOD: released code).
+_DROPS = {
+    "teacher": {"clive": [10.0], "koniq": [5.0], "livefb": [2.0], "spaq": [5.0]},
+    "student": {"clive": [10.0, 25.0], "koniq": [5.0], "livefb": [4.0], "spaq": [6.0]},
+}
+PRESETS = tuple(_DROPS["teacher"])
+
+
+@dataclass
+class DPIQATrainingArguments(TrainingArguments):
+    """`transformers.TrainingArguments`, with the method's own.
+
+    Defaults that differ from transformers': `remove_unused_columns=False` and `label_names=["labels"]` (the data are
+    images), `metric_for_best_model="srcc"` with `greater_is_better=True`, a `learning_rate` of 1e-4, constant but for
+    `learning_rate_drops`, and `max_grad_norm=0` (no clipping, as published). AdamW without weight decay, which is the
+    default, is Adam, as published. Without an accelerator `use_cpu` is on and `dataloader_pin_memory` off.
+    """
+
+    _argument_group_name = "training (transformers.TrainingArguments and dpiqa's)"
+
+    remove_unused_columns: bool = field(default=False, metadata={"help": "Off: columns are made from images."})
+    label_names: list[str] | None = field(
+        default_factory=lambda: ["labels"], metadata={"help": "Names of the label columns."}
+    )
+    metric_for_best_model: str | None = field(default="srcc", metadata={"help": "On the validation split."})
+    greater_is_better: bool | None = field(default=True, metadata={"help": "SRCC and PLCC: the higher, the better."})
+    learning_rate: float = field(default=1e-4, metadata={"help": "Of the backbone, and of all without head_..."})
+    lr_scheduler_type: str = field(default="constant", metadata={"help": "Before learning_rate_drops."})
+    max_grad_norm: float = field(default=0.0, metadata={"help": "Gradients are clipped to this norm; 0 never clips."})
+    head_learning_rate: float | None = field(
+        default=None, metadata={"help": "Of the head or decoder; that of the backbone when not given."}
+    )
+    learning_rate_drops: list[float] = field(
+        default_factory=list, metadata={"help": "Epochs after which the learning rate is multiplied by 0.2."}
+    )
+    mse_weight: float = field(default=1.0, metadata={"help": "Of the squared error of the score."})
+    ranking_weight: float = field(default=0.0, metadata={"help": "Of the margin ranking loss."})
+    plcc_weight: float = field(default=0.0, metadata={"help": "Of 1 - PLCC over the batch."})
+    feature_map_weight: float = field(
+        default=0.0, metadata={"help": "Of the distance to the teacher's feature map (distillation)."}
+    )
+
+    def __post_init__(self) -> None:
+        unfit = [name for name in ("remove_unused_columns", "bf16_full_eval", "fp16_full_eval") if getattr(self, name)]
+        if unfit:
+            raise ValueError(f"{', '.join(unfit)}: columns are made from images, and scores are read in float32.")
+        if not torch.accelerator.is_available():
+            self.use_cpu, self.dataloader_pin_memory = True, False
+        super().__post_init__()
+
+    @property
+    def loss_weights(self) -> dict[str, float]:
+        """For [`dpiqa.training.losses.training_losses`]."""
+        return {
+            "mse": self.mse_weight,
+            "ranking": self.ranking_weight,
+            "plcc": self.plcc_weight,
+            "feature_map": self.feature_map_weight,
+        }
+
+    @classmethod
+    def from_preset(
+        cls, preset: str, kind: Literal["teacher", "student"], output_dir: str, **kwargs: Any
+    ) -> DPIQATrainingArguments:
+        """Makes arguments from [`published`] hyperparameters.
+
+        Args:
+            preset: "clive", "koniq", "livefb" or "spaq".
+            kind: "teacher" or "student".
+            output_dir: Where checkpoints go.
+            **kwargs: What wins over the preset.
+
+        Raises:
+            ValueError: When there is no such preset or kind.
+        """
+        return cls(output_dir=output_dir, **(published(preset, kind) | kwargs))
+
+
+def published(preset: str, kind: Literal["teacher", "student"]) -> dict[str, Any]:
+    """The published hyperparameters for a data set (DP-IQA, section 4.1 and the released code).
+
+    Args:
+        preset: "clive", "koniq", "livefb" or "spaq".
+        kind: Teacher (Adam 1e-5, batches of 12, 15 epochs, MSE and margin ranking) or student (Adam 1e-4, batches
+            of 24, 30 epochs, MSE, margin ranking and feature maps).
+
+    Raises:
+        ValueError: When there is no such preset or kind.
+    """
+    if kind not in _DROPS or preset not in PRESETS:
+        raise ValueError(
+            f"Unknown preset {preset!r} for {kind!r}: expected {', '.join(PRESETS)} for teacher or student."
+        )
+    teacher = kind == "teacher"
+    return {
+        "learning_rate": 1e-5 if teacher else 1e-4,
+        "per_device_train_batch_size": 12 if teacher else 24,
+        "num_train_epochs": 15 if teacher else 30,
+        "learning_rate_drops": _DROPS[kind][preset],
+        "ranking_weight": 1.0,
+        "feature_map_weight": 0.0 if teacher else 1.0,
+    }
+
+
+__all__ = ["PRESETS", "DPIQATrainingArguments", "published"]

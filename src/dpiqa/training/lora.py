@@ -1,0 +1,92 @@
+"""Low-rank adaptation of a teacher's UNet, on `peft` (the extra `[lora]`)."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from transformers.utils import CONFIG_NAME
+
+from ..models.configuration_dpiqa import DPIQAConfig
+from ..models.modeling_dpiqa import DPIQAModel
+
+if TYPE_CHECKING:
+    from peft import PeftModel
+
+# Where a teacher that was made for these updates is kept, inside their folder.
+BASE = "base"
+# The UNet's attention projections, not those of the autoencoder.
+_TARGETS = r"unet\..*\.(to_q|to_k|to_v|to_out\.0)"
+# What DP-IQA trains beside the UNet (its ablation "adapters + LoRA + decoder").
+_TRAINED = ["text_adapter", "image_adapter", "decoder"]
+
+
+def add_lora(teacher: DPIQAModel, *, rank: int = 16, alpha: int | None = None) -> PeftModel:
+    """Freezes a teacher's UNet and gives its attentions low-rank updates to train.
+
+    The text adapter, the image adapter and the decoder are trained as they are. `save_pretrained` of the result
+    writes what is trained, not the UNet and the autoencoder.
+
+    Args:
+        teacher: Changed in place. Load it from a folder or the Hub: that is where [`merge_lora`] looks for the rest.
+        rank: Of the updates.
+        alpha: The updates are scaled by alpha / rank; `rank` when not given.
+
+    Returns:
+        A `peft.PeftModel`, for [`dpiqa.DPIQATrainer`].
+
+    Raises:
+        ImportError: When peft is not installed.
+    """
+    from peft import LoraConfig, get_peft_model
+
+    alpha = rank if alpha is None else alpha
+    return get_peft_model(
+        teacher, LoraConfig(r=rank, lora_alpha=alpha, target_modules=_TARGETS, modules_to_save=_TRAINED)
+    )
+
+
+def merge_lora(adapters: str | os.PathLike[str], teacher: str | os.PathLike[str] | None = None) -> DPIQAModel:
+    """Adds trained updates to the teacher that they were trained on.
+
+    Args:
+        adapters: Folder that `save_pretrained` wrote. A `config.json` in it wins over the teacher's: training leaves
+            one there with the new calibration.
+        teacher: Folder or Hub id of that teacher; when not given, `base` in the folder, or where it was.
+
+    Returns:
+        A plain `DPIQAModel` in eval mode.
+
+    Raises:
+        ImportError: When peft is not installed.
+        OSError: When the adapters or the teacher are not there.
+    """
+    from peft import PeftConfig, PeftModel
+
+    if teacher is None:
+        beside = Path(adapters) / BASE
+        teacher = (
+            beside if beside.is_dir() else PeftConfig.from_pretrained(os.fspath(adapters)).base_model_name_or_path
+        )
+    calibrated = (Path(adapters) / CONFIG_NAME).is_file()
+    config = DPIQAConfig.from_pretrained(adapters if calibrated else teacher)
+    base = DPIQAModel.from_pretrained(teacher, config=config)
+    return PeftModel.from_pretrained(base, os.fspath(adapters)).merge_and_unload().eval()
+
+
+def load_teacher(checkpoint: str | os.PathLike[str]) -> DPIQAModel:
+    """A teacher, in eval mode, from its checkpoint or from low-rank updates.
+
+    Args:
+        checkpoint: Folder or Hub id of a teacher, or folder of updates.
+
+    Raises:
+        OSError: When there is no such checkpoint.
+    """
+    if (Path(checkpoint) / "adapter_config.json").is_file():
+        return merge_lora(checkpoint)
+    return DPIQAModel.from_pretrained(checkpoint)
+
+
+__all__ = ["add_lora", "load_teacher", "merge_lora"]

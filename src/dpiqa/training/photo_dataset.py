@@ -1,0 +1,71 @@
+"""Photos with opinion scores as the trainers take them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from safetensors.torch import load_file
+from torch.utils.data import Dataset
+
+from ..models.image_processing_dpiqa import DPIQAImageProcessor
+from .augmentations import view_pixels
+from .photo_cache import PhotoCache
+
+
+class PhotoDataset(Dataset):
+    """Rows of [`dpiqa.data.load_iqa_dataset`] as `pixel_values`, `labels`, and what a frozen network says of them.
+
+    With several views a photo shows one of them in each epoch, in turn: no random numbers, so that a resumed run sees
+    what an uninterrupted one would have seen.
+
+    Args:
+        rows: A `datasets.Dataset`.
+        processor: Of the model that is trained.
+        views: Names of [`dpiqa.training.augmentations.VIEWS`].
+        cache: Its tensors join every item, such as `teacher_map` or `latents`; what is missing is computed here, so
+            that no worker needs the network.
+        num_workers: Processes that decode photos for the cache.
+
+    Raises:
+        ImageError: When a photo cannot be opened: here with a cache, else when it is its turn.
+        ValueError: When there is no view.
+    """
+
+    def __init__(
+        self,
+        rows: Any,
+        processor: DPIQAImageProcessor,
+        *,
+        views: Sequence[str] = ("original",),
+        cache: PhotoCache | None = None,
+        num_workers: int = 0,
+    ):
+        if not views:
+            raise ValueError("Expected at least one view of every photo.")
+        self.rows = rows
+        self.processor = processor
+        self.views = views
+        self.cached = None if cache is None else cache.fill(rows, views, num_workers=num_workers)
+        # In shared memory, as workers may outlive an epoch.
+        self._epoch = torch.zeros((), dtype=torch.int64).share_memory_()
+
+    def set_epoch(self, epoch: int) -> None:
+        """Moves every photo on to its view of this epoch."""
+        self._epoch.fill_(epoch)
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, index: int) -> dict[str, torch.Tensor]:
+        row = self.rows[index]
+        turn = (index + int(self._epoch)) % len(self.views)
+        item = {
+            "pixel_values": view_pixels(row["image"], self.processor, self.views[turn]),
+            "labels": torch.tensor(row["mos"], dtype=torch.float32),
+        }
+        return item if self.cached is None else item | load_file(self.cached[index][turn])
+
+
+__all__ = ["PhotoDataset"]

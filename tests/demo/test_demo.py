@@ -1,0 +1,388 @@
+"""The app as programs meet it: its endpoints, and what strangers might try."""
+
+import copy
+import csv
+import http.client
+import http.server
+import json
+import os
+import threading
+import time
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import httpx
+import numpy as np
+import pytest
+from gradio_client import Client, handle_file
+from PIL import Image
+from typer.testing import CliRunner
+
+from dpiqa import DPIQAImageProcessor, Scorer
+from dpiqa.cli import app
+from dpiqa.demo import gate, limits, rating, views
+from dpiqa.demo.app import card_text
+from dpiqa.demo.degrade import Strengths, degrade
+from dpiqa.demo.uploads import Upload
+from dpiqa.scoring.scorer import Score
+from support import teachers
+from support.demo_app import running
+from support.images import encoded
+
+# gradio's own, in its server's threads.
+pytestmark = pytest.mark.filterwarnings("ignore:.*no_silent_downcasting", "ignore::ResourceWarning")
+
+REFUSED = "Only uploaded photos are taken: no paths, no URLs."
+
+
+@pytest.fixture(scope="module")
+def scorer(_tiny_student):
+    return Scorer(copy.deepcopy(_tiny_student), DPIQAImageProcessor(size={"height": 64, "width": 64}), workers=1)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return tmp_path_factory.mktemp("uploads")
+
+
+@pytest.fixture(scope="module")
+def url(scorer, folder):
+    with running(scorer, folder) as url:
+        yield url
+
+
+@pytest.fixture(scope="module")
+def client(url):
+    return Client(url, verbose=False)
+
+
+@pytest.fixture
+def photo_file(photo, save):
+    return save(photo, "china.png")
+
+
+def upload(url, data, name="photo.png"):
+    """Uploads as a browser does and returns the path on the server."""
+    response = httpx.post(f"{url}gradio_api/upload", files={"files": (name, data)}, timeout=60)
+    response.raise_for_status()
+    return response.json()[0]
+
+
+def call(url, endpoint, *data):
+    """Calls a named endpoint without gradio's client, which uploads local files; returns (event, answer)."""
+    started = httpx.post(f"{url}gradio_api/call/{endpoint}", json={"data": list(data)}, timeout=60)
+    started.raise_for_status()
+    with httpx.stream("GET", f"{url}gradio_api/call/{endpoint}/{started.json()['event_id']}", timeout=60) as stream:
+        lines = "".join(stream.iter_text()).strip().split("\n")
+    return lines[-2].removeprefix("event: "), json.loads(lines[-1].removeprefix("data: "))
+
+
+def file_data(path, **more):
+    return {"path": path, "meta": {"_type": "gradio.FileData"}, **more}
+
+
+class TestEndpoints:
+    def test_score(self, client, scorer, photo_file):
+        answer = client.predict(handle_file(photo_file), api_name="/score")
+        assert answer["score"] == pytest.approx(scorer(photo_file).score, rel=1e-5)
+        assert (answer["name"], answer["width"], answer["height"], answer["error"]) == ("china.png", 640, 427, None)
+
+    def test_score_of_a_corrupt_file_says_why(self, client, tmp_path):
+        (tmp_path / "broken.jpg").write_bytes(b"hello")
+        answer = client.predict(handle_file(tmp_path / "broken.jpg"), api_name="/score")
+        assert answer["score"] is None
+        assert "not an image" in answer["error"]
+
+    def test_rank(self, client, scorer, photos, save, tmp_path):
+        (tmp_path / "empty.jpg").touch()
+        files = [tmp_path / "empty.jpg", save(photos[0], "a.png"), save(photos[1], "b.png")]
+        answer = client.predict([handle_file(file) for file in files], api_name="/rank")
+        assert [row["error"] is None for row in answer] == [True, True, False]
+        assert answer[0]["score"] >= answer[1]["score"]
+        assert answer[2]["error"] == "the file is empty."
+
+    def test_rank_takes_a_limited_number(self, client, photo_file):
+        with pytest.raises(Exception, match="1 to 30 photos"):
+            client.predict([handle_file(photo_file)] * 31, api_name="/rank")
+
+    def test_degrade(self, client, photo_file):
+        answer = client.predict(handle_file(photo_file), 0, 80, 0, 0, api_name="/degrade")
+        assert [share for share, _ in answer["curve"]] == [0, 0.25, 0.5, 0.75, 1]
+        assert answer["curve"][0][1] == answer["original"]
+        assert answer["curve"][-1][1] == answer["score"] != answer["original"]
+
+    @pytest.mark.parametrize("strength", [-1, 101, "much", None, 1e999])
+    def test_degrade_takes_strengths_from_0_to_100(self, url, photo, strength):
+        data = file_data(upload(url, encoded(photo, "PNG")))
+        event, _ = call(url, "degrade", data, str(strength) if strength == 1e999 else strength, 0, 0, 0)
+        assert event == "error"
+
+    def test_they_are_documented(self, client):
+        endpoints = client.view_api(return_format="dict", print_info=False)["named_endpoints"]
+        assert set(endpoints) == {"/score", "/rank", "/degrade"}
+        assert all(endpoint["description"] for endpoint in endpoints.values())
+
+
+class TestStrangers:
+    @pytest.mark.parametrize(
+        "path", ["/etc/passwd", "setup.py", "../etc/passwd", "", "/dev/zero", "/etc/passwd\0.png"]
+    )
+    def test_paths_are_refused(self, url, path):
+        assert call(url, "score", file_data(path)) == ("error", {"error": REFUSED, **_ERROR_FIELDS})
+
+    def test_links_out_of_the_temporary_folder_are_refused(self, url, folder):
+        (folder / "link.png").symlink_to("/etc/passwd")
+        assert call(url, "score", file_data(str(folder / "link.png")))[1]["error"] == REFUSED
+
+    def test_the_temporary_folder_itself_is_refused(self, url, folder):
+        assert call(url, "score", file_data(str(folder)))[1]["error"] == REFUSED
+
+    @pytest.mark.parametrize("endpoint", ["score", "rank", "degrade"])
+    def test_urls_are_refused_and_never_fetched(self, url, canary, endpoint):
+        for payload in (
+            file_data(canary.url),
+            file_data(None, url=canary.url),
+            {"url": canary.url},
+            file_data("data:image/png;base64,iVBORw0KGgo="),
+            {"path": canary.url},
+        ):
+            event, answer = call(url, endpoint, [payload] if endpoint == "rank" else payload)
+            assert (event, answer["error"]) == ("error", REFUSED)
+        assert canary.requests == []
+
+    def test_a_url_beside_an_upload_is_dropped(self, url, photo, canary):
+        data = file_data(upload(url, encoded(photo, "PNG")), url=canary.url)
+        assert call(url, "score", data)[0] == "complete"
+        assert canary.requests == []
+
+    def test_files_hidden_in_other_arguments_are_refused(self, url, photo, canary):
+        data = file_data(upload(url, encoded(photo, "PNG")))
+        assert call(url, "degrade", data, {"deep": [file_data(canary.url)]}, 0, 0, 0)[1]["error"] == REFUSED
+        assert canary.requests == []
+
+    @pytest.mark.parametrize("payload", ["china.png", 7, [], {}, None])
+    def test_other_payloads_are_polite_errors(self, url, payload):
+        event, answer = call(url, "score", payload)
+        assert (event, answer["error"]) == ("error", "Expected an uploaded photo.")
+
+    def test_events_of_the_page_refuse_paths_too(self, url):
+        config = httpx.get(f"{url}config").json()
+        for event in config["dependencies"]:
+            inputs = [file_data("/etc/passwd") for _ in event["inputs"]]
+            if not inputs or not event["backend_fn"]:
+                continue
+            body = {"data": inputs, "fn_index": event["id"], "session_hash": f"s{event['id']}"}
+            httpx.post(f"{url}gradio_api/queue/join", json=body).raise_for_status()
+            messages = _messages(url, f"s{event['id']}")
+            assert REFUSED in messages, event
+
+    @pytest.mark.parametrize(
+        "path",
+        [
+            "file=/etc/passwd",
+            "file={cwd}/setup.py",
+            "file={folder}",
+            "file={folder}/",
+            "file={folder}/../outside.txt",
+            "file={folder}%2F..%2Foutside.txt",
+            "file={canary}",
+            "file={folder}/link.txt",
+            "proxy={canary}",
+            "deep_link?session_hash=s",
+            "stream/a/b/1/playlist.m3u8",
+            "custom_component/1/a/component/b",
+            "monitoring",
+            "../openapi.json",
+            "../docs",
+            "../monitoring",
+        ],
+    )
+    def test_nothing_else_is_served(self, url, folder, canary, path):
+        (folder.parent / "outside.txt").write_text("secret")
+        (folder / "link.txt").unlink(missing_ok=True)
+        (folder / "link.txt").symlink_to(folder.parent / "outside.txt")
+        path = path.format(cwd=os.getcwd(), folder=folder, canary=canary.url)
+        response = httpx.get(f"{url}gradio_api/{path}" if not path.startswith("../") else f"{url}{path[3:]}")
+        assert response.status_code == 404
+        assert canary.requests == []
+
+    @pytest.mark.parametrize("path", ["component_server", "process_recording", "run/score", "api/score"])
+    def test_nothing_else_takes_requests(self, url, path):
+        assert httpx.post(f"{url}gradio_api/{path}", json={"data": []}).status_code == 404
+
+    def test_uploads_of_pages_are_not_shown_as_pages(self, url):
+        path = upload(url, b"<script>alert(1)</script>", "page.html")
+        response = httpx.get(f"{url}gradio_api/file={path}")
+        assert response.status_code == 200
+        assert response.headers["content-disposition"].startswith("attachment")
+
+    def test_names_cannot_lead_out_of_the_temporary_folder(self, url, folder):
+        assert Path(upload(url, b"x", "../../../escape.png")).resolve().is_relative_to(folder.resolve())
+
+
+class TestLimits:
+    def test_long_files_are_refused(self, url):
+        data = bytes(limits.MAX_FILE_BYTES + 1)
+        assert httpx.post(f"{url}gradio_api/upload", files={"files": data}, timeout=60).status_code == 413
+
+    def test_long_requests_are_refused_before_they_are_read(self, url):
+        connection = http.client.HTTPConnection(httpx.URL(url).netloc.decode(), timeout=10)
+        connection.putrequest("POST", "/gradio_api/upload")
+        connection.putheader("Content-Length", str(10**12))
+        connection.endheaders()
+        assert connection.getresponse().status == 413
+        connection.close()
+        long = {"data": ["x" * limits.MAX_REQUEST_BYTES]}
+        assert httpx.post(f"{url}gradio_api/call/score", json=long).status_code == 413
+
+    def test_requests_without_a_length_are_refused(self, url):
+        assert httpx.post(f"{url}gradio_api/upload", content=iter([b"x"])).status_code == 411
+
+    def test_a_full_folder_takes_no_more(self, url, monkeypatch):
+        monkeypatch.setattr(gate, "MAX_FOLDER_BYTES", -1)
+        response = httpx.post(f"{url}gradio_api/upload", files={"files": b"x"})
+        assert response.status_code == 503
+        assert "try again" in response.text
+
+    def test_many_pixels_in_a_small_file_are_refused(self, url):
+        bomb = encoded(Image.new("1", (8000, 8000)), "PNG")
+        assert len(bomb) < 100_000
+        _, [answer] = call(url, "score", file_data(upload(url, bomb)))
+        assert "more than the 50,000,000 pixels allowed" in answer["error"]
+
+    @pytest.mark.parametrize("format", ["TIFF", "BMP", "GIF", "PPM", "TGA"])
+    def test_other_formats_are_refused_whatever_their_name(self, url, photo, format):
+        _, [answer] = call(url, "score", file_data(upload(url, encoded(photo, format), "photo.jpg")))
+        assert "none of the formats that are read (JPEG, " in answer["error"]
+
+    def test_errors_name_no_path_of_the_server(self, url, folder):
+        _, [answer] = call(url, "score", file_data(upload(url, b"hello")))
+        assert str(folder) not in answer["error"]
+
+    def test_200_requests_at_once_are_answered_or_politely_refused(self, url, photo):
+        data = file_data(upload(url, encoded(photo, "PNG")))
+
+        def answer(_):
+            try:
+                return call(url, "score", data)[0]
+            except httpx.HTTPStatusError as error:
+                return f"{error.response.status_code} {error.response.json()['detail'].split('.')[0]}"
+
+        with ThreadPoolExecutor(200) as pool:
+            answers = Counter(pool.map(answer, range(200)))
+        assert set(answers) <= {"complete", "503 Queue is full"}
+        assert answers["complete"] >= limits.MAX_QUEUE
+
+    def test_temporary_files_are_deleted(self, scorer, tmp_path, photo):
+        with running(scorer, tmp_path / "cleared", delete_cache=(1, 1)) as url:
+            path = Path(upload(url, encoded(photo, "PNG")))
+            call(url, "score", file_data(str(path)))
+            deadline = time.monotonic() + 30
+            while path.exists() and time.monotonic() < deadline:
+                time.sleep(0.2)
+            assert not path.exists()
+
+
+def test_a_file_name_cannot_become_markup():
+    rated = rating.Rated("<img src=x onerror=alert(1)>.jpg", Score(float("nan"), error="<script>"))
+    for html in (views.error_list([rated]), views.score_card(rated)):
+        assert "<img" not in html
+        assert "<script" not in html
+
+
+class TestDegrading:
+    @pytest.mark.parametrize("kind", Strengths._fields)
+    def test_stronger_is_further_from_the_original(self, kind, photo):
+        original = np.asarray(photo, dtype=float)
+        distances = [
+            np.abs(np.asarray(degrade(photo, Strengths(**{kind: strength})), dtype=float) - original).mean()
+            for strength in (0, 30, 60, 100)
+        ]
+        assert distances[0] == 0
+        assert distances == sorted(distances)
+        assert distances[3] > 3
+
+    def test_it_is_repeatable(self, photo):
+        strengths = Strengths(50, 50, 50, 50)
+        assert degrade(photo, strengths).tobytes() == degrade(photo, strengths).tobytes()
+
+    def test_a_narrow_picture_survives(self):
+        assert degrade(Image.new("RGB", (32, 900)), Strengths(100, 100, 100, 100)).size == (32, 900)
+
+
+class TestRating:
+    def test_the_table_is_that_of_the_command(self, scorer, photo_file):
+        from dpiqa.demo.app import _write_csv
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("GRADIO_TEMP_DIR", str(photo_file.parent))
+            path = _write_csv(rating.rank(scorer, [Upload(str(photo_file), "china.png")]))
+        [row] = csv.DictReader(Path(path).read_text().splitlines())
+        assert row["path"] == "china.png"
+        assert float(row["score"]) == pytest.approx(scorer(photo_file).score, abs=1e-5)
+
+    def test_a_teacher_scores_without_a_map(self, photo_file, tiny_processor):
+        scorer = Scorer(teachers.teacher(), tiny_processor, dtype="float32")
+        rated = rating.rate(scorer, Upload(str(photo_file), "china.png"), return_map=True)
+        assert rated.score.error is None
+        assert rating.map_overlay(scorer, rated) is None
+        assert "of 1, higher is better" in views.score_card(rated)
+
+    def test_the_bundled_student_comes_with_its_card(self):
+        assert "## Limits" in card_text(Scorer.from_pretrained())
+
+
+class TestCommand:
+    @pytest.fixture
+    def served(self, monkeypatch):
+        calls = []
+        monkeypatch.setattr("dpiqa.demo.serve", lambda model, **options: calls.append((model, options)))
+        return calls
+
+    def test_it_serves_the_app(self, served):
+        assert CliRunner().invoke(app, ["demo", "--port", "7000"], env={"DPIQA_MODEL": None}).exit_code == 0
+        assert served == [(None, {"host": None, "port": 7000})]
+
+    def test_the_model_comes_from_the_environment(self, served):
+        CliRunner().invoke(app, ["demo"], env={"DPIQA_MODEL": "some/teacher"})
+        assert served[0][0] == "some/teacher"
+
+    def test_a_missing_model_is_status_2(self, tmp_path):
+        result = CliRunner().invoke(app, ["demo", "--model", str(tmp_path / "none")])
+        assert result.exit_code == 2
+        assert "Traceback" not in result.output
+
+
+_ERROR_FIELDS = {"duration": 10, "visible": True, "title": "Error"}
+
+
+@pytest.fixture
+def canary():
+    """A web server on loopback that nobody should ask for anything."""
+
+    class Canary(http.server.BaseHTTPRequestHandler):
+        def do_GET(self):
+            self.server.requests.append(self.path)
+            self.send_error(404)
+
+        def log_message(self, *arguments): ...
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Canary) as server:
+        server.requests = []
+        server.url = f"http://127.0.0.1:{server.server_port}/photo.png"
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield server
+        server.shutdown()
+        thread.join()
+
+
+def _messages(url, session):
+    with httpx.stream("GET", f"{url}gradio_api/queue/data?session_hash={session}", timeout=60) as stream:
+        text = ""
+        for chunk in stream.iter_text():
+            text += chunk
+            if "process_completed" in text:
+                return text
+    return text

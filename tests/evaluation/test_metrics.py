@@ -1,0 +1,84 @@
+"""Agreement with opinion scores, and how sure the figure is."""
+
+import numpy as np
+import pytest
+from scipy.stats import kendalltau, pearsonr, spearmanr
+
+from dpiqa.evaluation.metrics import correlation_report, fitted_plcc, logistic_fit, outlier_ratio, plcc
+
+
+@pytest.fixture
+def data():
+    rng = np.random.default_rng(0)
+    mos = rng.uniform(0, 1, 200)
+    return mos + 0.1 * rng.standard_normal(200), mos
+
+
+def test_figures_are_those_of_scipy(data):
+    report = correlation_report(*data, resamples=0)
+    for name, function in (("srcc", spearmanr), ("plcc", pearsonr), ("krcc", kendalltau)):
+        assert report[name].value == pytest.approx(function(*data).statistic)
+    assert report["rmse"].value == pytest.approx(np.sqrt(np.mean((data[0] - data[1]) ** 2)))
+
+
+def test_intervals_hold_the_figure_and_repeat(data):
+    report = correlation_report(*data, resamples=200)
+    assert all(metric.low < metric.value < metric.high for metric in report.values())
+    assert report == correlation_report(*data, resamples=200)
+
+
+def test_intervals_shrink_with_more_photos(data):
+    few = correlation_report(data[0][:40], data[1][:40], resamples=200)["srcc"]
+    many = correlation_report(*data, resamples=200)["srcc"]
+    assert many.high - many.low < few.high - few.low
+
+
+def test_the_fit_straightens_a_logistic():
+    mos = np.linspace(0.02, 0.98, 100)
+    scores = 50 + 10 * np.log(mos / (1 - mos))
+    curve, is_logistic = logistic_fit(scores, mos)
+    assert is_logistic
+    np.testing.assert_allclose(curve(scores), mos, atol=1e-3)
+    assert fitted_plcc(scores, mos) > 0.9999 > plcc(scores, mos)
+
+
+def test_the_fit_finds_falling_curves_too():
+    mos = np.linspace(0, 1, 50)
+    assert fitted_plcc(-mos, mos) > 0.99
+
+
+@pytest.mark.parametrize("scores", [np.full(10, 0.3), np.full(10, 0.3) + np.arange(10) * 1e-18])
+def test_constant_scores_are_finite_and_explained(scores):
+    report = correlation_report(scores, np.linspace(0, 1, 10), np.full(10, 0.1), resamples=20)
+    assert all(np.isfinite([metric.value, metric.low, metric.high]).all() for metric in report.values())
+    assert report["srcc"].value == 0
+    assert "constant" in report["srcc"].note
+
+
+def test_two_photos_are_enough():
+    assert correlation_report([0.1, 0.2], [0.3, 0.9], resamples=20)["srcc"].value == pytest.approx(1)
+
+
+def test_outliers_are_counted_in_standard_deviations():
+    mos = np.linspace(0, 1, 100)
+    scores = mos.copy()
+    scores[50] = 0.9
+    assert outlier_ratio(scores, mos, np.full(100, 0.15)) == pytest.approx(0.01)
+
+
+def test_coverage_is_the_share_of_opinions_inside(data):
+    covered = correlation_report(*data, half_width=0.1, resamples=0)["interval_coverage"].value
+    assert covered == np.mean(np.abs(data[0] - data[1]) <= 0.1)
+
+
+@pytest.mark.parametrize(
+    ("scores", "mos", "message"),
+    [
+        ([0.1], [0.2], "two or more"),
+        ([0.1, 0.2], [0.2], "same two or more"),
+        ([0.1, float("nan")], [0.1, 0.2], "finite"),
+    ],
+)
+def test_what_cannot_be_compared_is_an_error(scores, mos, message):
+    with pytest.raises(ValueError, match=message):
+        correlation_report(scores, mos)

@@ -1,0 +1,174 @@
+"""`pipeline("image-quality-assessment")`, as people use transformers' other pipelines."""
+
+import functools
+import http.server
+import threading
+
+import numpy as np
+import pytest
+import torch
+from transformers import pipeline
+
+from dpiqa import ImageError, ImageQualityAssessmentPipeline, bundled_checkpoint
+from support import teachers
+from support.images import encoded
+
+TASK = "image-quality-assessment"
+
+
+@pytest.fixture
+def rate(tiny_checkpoint):
+    return pipeline(TASK, model=str(tiny_checkpoint))
+
+
+def scores(results):
+    return [result["score"] for result in results]
+
+
+class TestLoading:
+    def test_the_task_is_known(self, rate):
+        assert isinstance(rate, ImageQualityAssessmentPipeline)
+
+    def test_without_a_model_it_is_the_bundled_student(self, photo):
+        expected = pipeline(TASK, model=bundled_checkpoint())(photo)
+        assert pipeline(TASK)(photo) == expected
+        assert expected["score"] == pytest.approx(0.843, abs=0.01)
+        assert expected["interval"][0] < expected["score"] < expected["interval"][1]
+        assert 0 <= expected["percentile"] <= 100
+
+    def test_a_half_precision_student_computes_in_float32(self):
+        assert pipeline(TASK).model.dtype is torch.float32
+
+    def test_another_precision_on_request(self, tiny_checkpoint, photo):
+        rate = pipeline(TASK, model=str(tiny_checkpoint), dtype=torch.bfloat16)
+        assert rate.model.dtype is torch.bfloat16
+        assert np.isfinite(rate(photo)["score"])
+
+    def test_a_model_in_memory(self, tiny_student, tiny_processor, tiny_scorer, photo):
+        rate = pipeline(TASK, model=tiny_student.train(), image_processor=tiny_processor)
+        assert rate(photo)["score"] == pytest.approx(tiny_scorer(photo).score, rel=1e-5)
+
+    def test_a_teacher(self, tiny_processor, photo):
+        teacher = teachers.teacher()
+        rate = pipeline(TASK, model=teacher, image_processor=tiny_processor)
+        with torch.no_grad():
+            expected = teacher(tiny_processor(photo, return_tensors="pt").pixel_values).score.item()
+        assert rate(photo)["score"] == pytest.approx(expected, rel=1e-4)
+
+
+class TestOneImage:
+    def test_it_is_what_the_scorer_says(self, rate, tiny_scorer, photo):
+        result = rate(photo)
+        assert result["score"] == pytest.approx(tiny_scorer(photo).score, rel=1e-5)
+        assert (result["width"], result["height"], result["error"]) == (640, 427, None)
+
+    def test_any_kind_of_source(self, rate, photo, save):
+        path = save(photo, "photo.png")
+        array = np.asarray(photo)
+        tensor = torch.from_numpy(array.copy()).movedim(-1, 0)
+        expected = rate(photo)["score"]
+        for source in (path, str(path), path.read_bytes(), array, tensor):
+            assert rate(source)["score"] == expected
+
+    def test_one_that_cannot_be_scored_raises(self, rate):
+        with pytest.raises(ImageError, match="not an image"):
+            rate(b"hello")
+
+    def test_return_map(self, rate, tiny_scorer, photo):
+        expected = tiny_scorer(photo, return_map=True).quality_map
+        assert rate(photo, return_map=True)["quality_map"] == pytest.approx(expected, rel=1e-4)
+        assert "quality_map" not in rate(photo)
+
+    def test_return_map_without_a_map_is_an_error(self, tiny_processor, photo):
+        with pytest.raises(ValueError, match="pooled head"):
+            pipeline(TASK, model=teachers.teacher(), image_processor=tiny_processor, return_map=True)
+
+    def test_an_unknown_argument_is_an_error(self, rate, photo):
+        with pytest.raises(TypeError, match="return_maps"):
+            rate(photo, return_maps=True)
+
+
+class TestManyImages:
+    def test_batches_change_no_score(self, rate, photos):
+        many = [*photos, photos[0].rotate(90), photos[1].resize((100, 300)), photos[0]]
+        expected = [rate(photo)["score"] for photo in many]
+        for batch_size in (1, 2, 4, 8):
+            assert scores(rate(many, batch_size=batch_size)) == pytest.approx(expected, rel=1e-5)
+
+    def test_maps_in_batches(self, rate, photos):
+        first, second = rate(photos, batch_size=2, return_map=True)
+        assert first["quality_map"] == pytest.approx(rate(photos[0], return_map=True)["quality_map"], rel=1e-4)
+        assert first["quality_map"].shape == second["quality_map"].shape == (2, 2)
+
+    @pytest.mark.parametrize("batch_size", [1, 3])
+    def test_bad_ones_become_errors_and_cost_the_others_nothing(self, rate, photos, batch_size):
+        many = [photos[0], b"", "no/such/file.jpg", encoded(photos[0])[:4000], photos[1]]
+        results = rate(many, batch_size=batch_size)
+        errors = [result["error"] for result in results]
+        assert errors[0] is errors[4] is None
+        assert errors[1] == "the file is empty."
+        assert errors[2] == "no such file"
+        assert "damaged or cut short" in errors[3]
+        assert all(np.isnan(result["score"]) and result["percentile"] is None for result in results[1:4])
+        assert [results[0]["score"], results[4]["score"]] == pytest.approx(scores(rate(photos)), rel=1e-5)
+
+    def test_tuples_and_no_images_at_all(self, rate, photos):
+        assert scores(rate(tuple(photos))) == scores(rate(photos))
+        assert rate([]) == []
+
+    def test_a_generator_streams(self, rate, photos):
+        results = rate((photo for photo in photos), batch_size=2)
+        assert not isinstance(results, list)
+        assert scores(results) == pytest.approx(scores(rate(photos)), rel=1e-5)
+
+
+@pytest.fixture
+def server(tmp_path, photo):
+    """A web server on loopback with photo.png, and redirect.png that leads to a file on this machine."""
+    folder = tmp_path / "served"
+    folder.mkdir()
+    photo.save(folder / "photo.png")
+
+    class Handler(http.server.SimpleHTTPRequestHandler):
+        def do_GET(self):
+            if self.path != "/redirect.png":
+                return super().do_GET()
+            self.send_response(302)
+            self.send_header("Location", f"file://{folder}/photo.png")
+            self.end_headers()
+
+        def log_message(self, *arguments): ...
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Handler, directory=folder)) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+        thread.join()
+
+
+class TestUrls:
+    def test_they_are_refused_unless_asked_for(self, rate, server):
+        with pytest.raises(ImageError, match="only with allow_urls=True"):
+            rate(f"{server}/photo.png")
+
+    def test_on_request(self, rate, server, photo):
+        assert rate(f"{server}/photo.png", allow_urls=True)["score"] == rate(photo)["score"]
+
+    @pytest.mark.parametrize(
+        ("url", "message"),
+        [
+            ("{server}/no-such.png", "could not be fetched"),
+            ("{server}/redirect.png", "could not be fetched"),
+            ("file:///etc/passwd", "only http and https"),
+            ("http://127.0.0.1:1/photo.png", "could not be fetched"),
+        ],
+    )
+    def test_what_cannot_be_fetched_is_a_typed_error(self, rate, server, url, message):
+        with pytest.raises(ImageError, match=message):
+            rate(url.format(server=server), allow_urls=True)
+
+    def test_a_long_file_is_refused(self, rate, server, monkeypatch):
+        monkeypatch.setattr("dpiqa.models.image_urls.download_image.__kwdefaults__", {"max_bytes": 1000})
+        with pytest.raises(ImageError, match="longer than the 1,000 bytes"):
+            rate(f"{server}/photo.png", allow_urls=True)

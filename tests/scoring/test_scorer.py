@@ -1,0 +1,191 @@
+import io
+import math
+import threading
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from dpiqa import DPIQAStudent, ImageError, Score, Scorer
+from support.images import encoded
+
+
+@pytest.fixture
+def sources(photo, save):
+    """One photo as everything that a scorer takes."""
+    path = save(photo, "photo.png")
+    array = np.asarray(photo)
+    return {
+        "str": str(path),
+        "Path": path,
+        "PIL": photo,
+        "array": array,
+        "tensor": torch.from_numpy(array.copy()).permute(2, 0, 1),
+        "bytes": path.read_bytes(),
+        "file": io.BytesIO(path.read_bytes()),
+    }
+
+
+def test_every_kind_of_source_alone(tiny_scorer, sources):
+    scores = {kind: tiny_scorer(source).score for kind, source in sources.items()}
+    assert max(scores.values()) - min(scores.values()) < 1e-6
+
+
+def test_a_list_of_any_mix_keeps_its_order(tiny_scorer, sources, photos):
+    mixed = [photos[1], *sources.values(), photos[1]]
+    scores = [score.score for score in tiny_scorer(mixed)]
+    assert scores[0] == pytest.approx(scores[-1], abs=1e-5)
+    assert scores[0] != pytest.approx(scores[1], abs=1e-4)
+    assert scores[1:-1] == pytest.approx([tiny_scorer(photos[0]).score] * len(sources), abs=1e-5)
+
+
+def test_a_score_is_what_the_model_says(tiny_scorer, tiny_student, tiny_processor, photo):
+    with torch.no_grad():
+        expected = tiny_student(**tiny_processor(photo, return_tensors="pt")).score.item()
+    assert tiny_scorer(photo).score == pytest.approx(expected, abs=1e-6)
+
+
+def test_a_score_does_not_depend_on_batch_size_or_workers(tiny_student, tiny_processor, photos):
+    images = [photo.crop((0, 0, 100 + 40 * index, 200)) for index in range(5) for photo in photos]
+    one = Scorer(tiny_student, tiny_processor, batch_size=1, workers=1)(images)
+    many = Scorer(tiny_student, tiny_processor, batch_size=7, workers=4)(images)
+    np.testing.assert_allclose([s.score for s in one], [s.score for s in many], atol=1e-5)
+
+
+def test_an_uncalibrated_checkpoint_has_no_percentile_and_no_interval(tiny_scorer, photo):
+    result = tiny_scorer(photo)
+    assert result.percentile is None
+    assert result.interval is None
+    assert (result.width, result.height) == photo.size
+
+
+def test_calibration_comes_out_of_every_path(tiny_student, tiny_processor, photo):
+    bare = Scorer(tiny_student, tiny_processor)(photo).score
+    tiny_student.config.score_quantiles = [bare - 3.0, bare - 1.0, bare + 1.0]
+    tiny_student.config.interval_half_width = 0.25
+    scorer = Scorer(tiny_student, tiny_processor)
+    for result in (scorer(photo), scorer([photo])[0], next(scorer.stream([photo]))):
+        assert result.percentile == pytest.approx(75, abs=0.01)
+        assert result.interval == pytest.approx((bare - 0.25, bare + 0.25), abs=1e-5)
+
+
+@pytest.mark.parametrize(("offset", "percentile"), [(-100.0, 100.0), (100.0, 0.0)])
+def test_percentiles_end_at_0_and_100(tiny_scorer, photo, offset, percentile):
+    bare = tiny_scorer(photo).score
+    tiny_scorer.model.config.score_quantiles = [bare + offset, bare + offset + 1]
+    assert tiny_scorer(photo).percentile == percentile
+
+
+def test_maps_on_request(tiny_scorer, photo):
+    assert tiny_scorer(photo).quality_map is None
+    quality_map = tiny_scorer([photo], return_map=True)[0].quality_map
+    assert quality_map.shape == (2, 2)
+    assert quality_map.dtype == np.float32
+    assert quality_map.min() <= tiny_scorer(photo).score <= quality_map.max()
+
+
+def test_one_bad_image_alone_raises(tiny_scorer, tmp_path):
+    with pytest.raises(ImageError, match="file is empty"):
+        tiny_scorer(b"")
+    with pytest.raises(FileNotFoundError):
+        tiny_scorer(tmp_path / "missing.jpg")
+
+
+def test_bad_images_in_a_list_become_errors_and_nothing_else_is_lost(tiny_scorer, photo, tmp_path):
+    (tmp_path / "cut.jpg").write_bytes(encoded(photo)[:5000])
+    bad = [tmp_path / "missing.jpg", tmp_path / "cut.jpg", tmp_path, b"text", np.full((64, 64, 3), np.nan), 3]
+    results = tiny_scorer([photo, *bad, photo])
+    assert [result.error is None for result in results] == [True, *[False] * len(bad), True]
+    assert all(math.isnan(result.score) for result in results[1:-1])
+    assert results[0].score == results[-1].score
+    assert results[1].error == "no such file"
+    assert "cut short" in results[2].error
+    assert str(tmp_path) not in results[2].error
+
+
+def test_a_list_of_bad_images_only(tiny_scorer):
+    assert [result.error for result in tiny_scorer([b"", b""])] == ["the file is empty."] * 2
+
+
+def test_an_empty_list(tiny_scorer):
+    assert tiny_scorer([]) == []
+
+
+def test_a_stream_reads_ahead_by_a_few_batches_only(tiny_scorer, photo):
+    taken = 0
+
+    def endless():
+        nonlocal taken
+        while True:
+            taken += 1
+            yield photo
+
+    stream = tiny_scorer.stream(endless())
+    assert isinstance(next(stream), Score)
+    assert taken <= 3 * tiny_scorer.batch_size
+    stream.close()
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith("dpiqa-decode")]
+
+
+def test_a_failing_source_stops_the_stream_with_its_own_error(tiny_scorer, photo):
+    def failing():
+        yield photo
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        list(tiny_scorer.stream(failing()))
+
+
+def test_from_pretrained_a_folder(tiny_checkpoint, tiny_scorer, photo):
+    assert Scorer.from_pretrained(tiny_checkpoint)(photo).score == pytest.approx(tiny_scorer(photo).score, abs=1e-6)
+
+
+def test_from_pretrained_a_hub_id(tmp_path, tiny_checkpoint, tiny_scorer, photo):
+    root = tmp_path / "cache" / "models--org--tiny"
+    (root / "refs").mkdir(parents=True)
+    (root / "refs" / "v1").write_text("abc123")
+    (root / "snapshots").mkdir()
+    tiny_checkpoint.rename(root / "snapshots" / "abc123")
+    scorer = Scorer.from_pretrained("org/tiny", revision="v1", cache_dir=tmp_path / "cache", local_files_only=True)
+    assert scorer(photo).score == pytest.approx(tiny_scorer(photo).score, abs=1e-6)
+
+
+def test_a_half_precision_file_is_scored_in_float32(tiny_student, tiny_processor, tmp_path, photo):
+    reference = Scorer(tiny_student, tiny_processor)(photo).score
+    tiny_student.half().save_pretrained(tmp_path)
+    tiny_processor.save_pretrained(tmp_path)
+    scorer = Scorer.from_pretrained(tmp_path)
+    assert scorer.model.dtype == torch.float32
+    assert scorer(photo).score == pytest.approx(reference, abs=0.02)
+
+
+def test_bfloat16_on_request(tiny_student, tiny_processor, photo):
+    reference = Scorer(tiny_student, tiny_processor)(photo).score
+    scorer = Scorer(tiny_student, tiny_processor, dtype="bfloat16")
+    assert scorer.model.dtype == torch.bfloat16
+    assert scorer(photo).score == pytest.approx(reference, abs=0.05)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"), [({"dtype": "float8"}, "float8.*float32"), ({"batch_size": 0}, "at least 1, got 0")]
+)
+def test_wrong_options_are_errors(tiny_student, tiny_processor, options, message):
+    with pytest.raises(ValueError, match=message):
+        Scorer(tiny_student, tiny_processor, **options)
+
+
+def test_max_pixels(tiny_student, tiny_processor, photo):
+    scorer = Scorer(tiny_student, tiny_processor, max_pixels=1000)
+    assert "640x427 is more than" in scorer([photo])[0].error
+
+
+def test_a_scorer_puts_its_model_in_eval_mode(tiny_processor, tiny_student):
+    assert isinstance(Scorer(tiny_student.train(), tiny_processor).model, DPIQAStudent)
+    assert not tiny_student.training
+
+
+def test_a_large_jpeg_scores_like_its_full_decode(tiny_scorer, photo):
+    large = photo.resize((2560, 1708), Image.Resampling.BICUBIC)
+    data = encoded(large, quality=95)
+    assert tiny_scorer(data).score == pytest.approx(tiny_scorer(Image.open(io.BytesIO(data))).score, abs=0.02)

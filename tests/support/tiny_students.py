@@ -1,0 +1,18 @@
+"""Students small enough for tests."""
+
+from dpiqa import DPIQAStudentConfig
+
+# Offsets and sizes of EfficientNet stay, widths and depths shrink.
+TINY_EFFICIENTNET = {"width_coefficient": 0.25, "depth_coefficient": 0.25, "hidden_dim": 320, "hidden_act": "relu6"}
+
+
+def tiny_config(**kwargs):
+    defaults = {
+        "efficientnet_config": TINY_EFFICIENTNET,
+        "squeeze_excite": False,
+        "padding": "same",
+        "head": "pooled",
+        "hidden_size": 16,
+        "image_size": 64,
+    }
+    return DPIQAStudentConfig(**(defaults | kwargs))
