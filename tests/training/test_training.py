@@ -12,7 +12,7 @@ from dpiqa import DPIQAStudent
 from dpiqa.training.arguments import PRESETS, DPIQATrainingArguments
 from dpiqa.training.distillation import DPIQADistillationTrainer, TeacherTargets
 from dpiqa.training.latents import AutoencoderLatents
-from dpiqa.training.losses import feature_map_loss, margin_ranking_loss, training_losses
+from dpiqa.training.losses import feature_map_loss, margin_ranking_loss, plcc_loss, training_losses
 from dpiqa.training.photo_dataset import PhotoDataset
 from dpiqa.training.trainer import score_metrics
 from support import teachers
@@ -43,6 +43,14 @@ class TestLosses:
         assert losses.keys() == {"mse", "ranking", "feature_map", "loss"}
         expected = losses["mse"] + 0.5 * losses["ranking"] + 2 * losses["feature_map"]
         torch.testing.assert_close(losses["loss"], expected)
+
+    def test_plcc_inside_groups_needs_the_groups(self):
+        score, mos = torch.rand(6), torch.rand(6)
+        groups = torch.tensor([0, 0, 0, 1, 1, 1])
+        losses = training_losses(score, mos, {"group_plcc": 2.0}, groups=groups)
+        torch.testing.assert_close(losses["loss"], 2 * plcc_loss(score, mos, groups))
+        with pytest.raises(ValueError, match="a column `group`"):
+            training_losses(score, mos, {"group_plcc": 2.0})
 
     @pytest.mark.parametrize("weights", [{"mae": 1.0}, {"mse": 0.0}, {}])
     def test_without_a_known_weight_it_is_an_error(self, weights):
@@ -78,6 +86,13 @@ class TestTrainer:
     def test_losses_are_logged_by_name(self, train):
         history = train(ranking_weight=0.5, plcc_weight=0.1).state.log_history
         assert {"loss", "mse_loss", "ranking_loss", "plcc_loss"} <= history[0].keys()
+
+    def test_the_column_group_reaches_the_loss(self, train, rows, tiny_processor):
+        grouped = rows["train"].add_column("group", ["a", "b"] * 6)
+        photos = PhotoDataset(grouped, tiny_processor)
+        assert [int(photos[row]["group"]) for row in range(4)] == [0, 1, 0, 1]
+        log = train(train_set=photos, per_device_train_batch_size=12, group_plcc_weight=1.0).state.log_history
+        assert 0 < log[0]["group_plcc_loss"] <= 2
 
     def test_accumulating_four_batches_is_one_large_batch(self, train, tiny_student):
         tiny_student.config.freeze_batch_norm = True

@@ -46,6 +46,9 @@ class DPIQATrainingArguments(TrainingArguments):
     mse_weight: float = field(default=1.0, metadata={"help": "Of the squared error of the score."})
     ranking_weight: float = field(default=0.0, metadata={"help": "Of the margin ranking loss."})
     plcc_weight: float = field(default=0.0, metadata={"help": "Of 1 - PLCC over the batch."})
+    group_plcc_weight: float = field(
+        default=0.0, metadata={"help": "Of 1 - PLCC inside each group of the batch (the photos' column `group`)."}
+    )
     feature_map_weight: float = field(
         default=0.0, metadata={"help": "Of the distance to the teacher's feature map (distillation)."}
     )
@@ -65,6 +68,7 @@ class DPIQATrainingArguments(TrainingArguments):
             "mse": self.mse_weight,
             "ranking": self.ranking_weight,
             "plcc": self.plcc_weight,
+            "group_plcc": self.group_plcc_weight,
             "feature_map": self.feature_map_weight,
         }
 

@@ -80,6 +80,7 @@ class DPIQADistillationTrainer(DPIQATrainer):
             output.score,
             inputs["labels"],
             self.args.loss_weights,
+            groups=inputs.get("group"),
             feature_map=output.feature_map,
             teacher_map=inputs["teacher_map"],
         )

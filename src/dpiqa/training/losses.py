@@ -9,6 +9,7 @@ from torch.nn import functional as F
 
 # Margin of the ranking loss in standard deviations of the batch's MOS (DP-IQA, section 3.5).
 _MARGIN = 0.25
+LOSSES = ("mse", "ranking", "plcc", "group_plcc", "feature_map")
 
 
 def training_losses(
@@ -16,6 +17,7 @@ def training_losses(
     mos: torch.Tensor,
     weights: Mapping[str, float],
     *,
+    groups: torch.Tensor | None = None,
     feature_map: torch.Tensor | None = None,
     teacher_map: torch.Tensor | None = None,
 ) -> dict[str, torch.Tensor]:
@@ -24,7 +26,9 @@ def training_losses(
     Args:
         score: (batch,) scores.
         mos: (batch,) MOS normalised to [0, 1].
-        weights: Weight of "mse", "ranking", "plcc" and "feature_map"; what is missing or 0 is not computed.
+        weights: Weight of "mse", "ranking", "plcc", "group_plcc" and "feature_map"; what is missing or 0 is not
+            computed.
+        groups: (batch,) integer group of each photo, for "group_plcc".
         feature_map: (batch, channels, size, size) of the student, for "feature_map".
         teacher_map: Of the teacher, in the same shape.
 
@@ -32,11 +36,12 @@ def training_losses(
         Unweighted losses as scalars, and `loss`.
 
     Raises:
-        ValueError: When a weight has another name, all are 0, or "feature_map" has a weight and a map is missing.
+        ValueError: When a weight has another name, all are 0, "group_plcc" has a weight and there are no groups, or
+            "feature_map" has a weight and a map is missing.
     """
-    unknown = weights.keys() - {"mse", "ranking", "plcc", "feature_map"}
+    unknown = weights.keys() - set(LOSSES)
     if unknown or not any(weights.values()):
-        raise ValueError(f"Expected a weight for mse, ranking, plcc or feature_map, got {dict(weights)}.")
+        raise ValueError(f"Expected a weight for one of {', '.join(LOSSES)}, got {dict(weights)}.")
     score, mos = score.float(), mos.float()
     losses = {}
     if weights.get("mse"):
@@ -45,6 +50,10 @@ def training_losses(
         losses["ranking"] = margin_ranking_loss(score, mos)
     if weights.get("plcc"):
         losses["plcc"] = plcc_loss(score, mos)
+    if weights.get("group_plcc"):
+        if groups is None:
+            raise ValueError("The PLCC loss inside groups needs the group of every photo: a column `group`.")
+        losses["group_plcc"] = plcc_loss(score, mos, groups)
     if weights.get("feature_map"):
         if feature_map is None or teacher_map is None:
             raise ValueError("The feature map loss needs the student's and the teacher's feature maps.")

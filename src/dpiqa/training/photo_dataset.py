@@ -15,13 +15,14 @@ from .photo_cache import PhotoCache
 
 
 class PhotoDataset(Dataset):
-    """Rows of [`dpiqa.data.load_iqa_dataset`] as `pixel_values`, `labels`, and what a frozen network says of them.
+    """Rows of [`dpiqa.data.load_iqa_dataset`] as `pixel_values`, `labels`, `group`, and what a frozen network says.
 
     With several views a photo shows one of them in each epoch, in turn: no random numbers, so that a resumed run sees
     what an uninterrupted one would have seen.
 
     Args:
-        rows: A `datasets.Dataset`.
+        rows: A `datasets.Dataset`. Where it has a column `group` (photos of one source, rated on one scale), items have
+            the number of their group.
         processor: Of the model that is trained.
         views: Names of [`dpiqa.training.augmentations.VIEWS`].
         cache: Its tensors join every item, such as `teacher_map` or `latents`; what is missing is computed here, so
@@ -47,6 +48,9 @@ class PhotoDataset(Dataset):
         self.rows = rows
         self.processor = processor
         self.views = views
+        groups = rows["group"][:] if "group" in rows.column_names else []
+        codes = {group: code for code, group in enumerate(dict.fromkeys(groups))}
+        self.groups = [codes[group] for group in groups]
         self.cached = None if cache is None else cache.fill(rows, views, num_workers=num_workers)
         # In shared memory, as workers may outlive an epoch.
         self._epoch = torch.zeros((), dtype=torch.int64).share_memory_()
@@ -65,6 +69,8 @@ class PhotoDataset(Dataset):
             "pixel_values": view_pixels(row["image"], self.processor, self.views[turn]),
             "labels": torch.tensor(row["mos"], dtype=torch.float32),
         }
+        if self.groups:
+            item["group"] = torch.tensor(self.groups[index])
         return item if self.cached is None else item | load_file(self.cached[index][turn])
 
 

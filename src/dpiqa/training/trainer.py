@@ -59,7 +59,8 @@ class DPIQATrainer(Trainer):
         """Losses of a batch by name; see [`dpiqa.training.losses.training_losses`]."""
         weights = self.args.loss_weights | {"feature_map": 0.0}
         # A student may learn from feature maps alone, and validation photos have none.
-        return training_losses(output.score, inputs["labels"], weights if any(weights.values()) else {"mse": 1.0})
+        weights = weights if any(weights.values()) else {"mse": 1.0}
+        return training_losses(output.score, inputs["labels"], weights, groups=inputs.get("group"))
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
         if self._loss_count and "loss" in logs:
