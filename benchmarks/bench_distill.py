@@ -79,8 +79,8 @@ class PublishedTrainer(DPIQADistillationTrainer):
 
     def compute_loss(self, model: Any, inputs: Any, *args: Any, **kwargs: Any) -> Any:
         with torch.no_grad():
-            teacher_map = self.teacher(inputs["pixel_values"]).feature_map
-        return super().compute_loss(model, inputs | {"teacher_map": teacher_map}, *args, **kwargs)
+            teacher_feature_map = self.teacher(inputs["pixel_values"]).feature_map
+        return super().compute_loss(model, inputs | {"teacher_feature_map": teacher_feature_map}, *args, **kwargs)
 
 
 class EpochTimes(TrainerCallback):
@@ -127,13 +127,15 @@ def fastest(step: Callable[[], object], repeats: int) -> float:
 def full_size(cached: Path) -> dict[str, float]:
     """Seconds per photo of the published models' steps at 512x512."""
     pixels = torch.rand(1, 3, 512, 512)
-    teacher_map = load_file(cached)["teacher_map"][None]
+    teacher_feature_map = load_file(cached)["teacher_feature_map"][None]
     student = DPIQAStudent(DPIQAStudentConfig()).train()
     optimizer = torch.optim.Adam(student.parameters(), lr=1e-4)
 
     def train_student() -> None:
         output = student(pixels)
-        loss = (output.score - 0.5).square().mean() + (output.feature_map - teacher_map.float()).square().mean()
+        loss = (output.score - 0.5).square().mean() + (
+            output.feature_map - teacher_feature_map.float()
+        ).square().mean()
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()

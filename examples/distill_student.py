@@ -94,7 +94,7 @@ def main(arguments: DistillationArguments, training: DPIQATrainingArguments) -> 
         photos["train"] = PhotoDataset(
             splits.photos["train"],
             processor,
-            views=arguments.views,
+            augmentations=arguments.augmentations,
             cache=targets,
             num_workers=training.dataloader_num_workers,
         )

@@ -87,7 +87,7 @@ def main(arguments: TeacherArguments, training: DPIQATrainingArguments) -> list[
             split: PhotoDataset(
                 rows,
                 processor,
-                views=arguments.views if split == "train" else ("original",),
+                augmentations=arguments.augmentations if split == "train" else ("original",),
                 cache=cache,
                 num_workers=training.dataloader_num_workers,
             )

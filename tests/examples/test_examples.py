@@ -110,7 +110,7 @@ def test_fine_tuning_on_a_table_of_own_photos(tmp_path, table, tiny_checkpoint):
 def test_the_test_split_is_not_opened_before_training_is_over(tmp_path, table, tiny_checkpoint, monkeypatch):
     opened = []
     monkeypatch.setattr(
-        photo_dataset, "view_pixels", lambda image, *_: opened.append(image["path"]) or torch.rand(3, 64, 64)
+        photo_dataset, "augmented_pixels", lambda image, *_: opened.append(image["path"]) or torch.rand(3, 64, 64)
     )
     common = ("--data", table, "--mos_range", 1, 5, "--resamples", 20, "--disable_tqdm", True, "--num_train_epochs", 2)
     run("finetune_student", *common, "--model", tiny_checkpoint, "--output_dir", tmp_path / "mine")

@@ -13,11 +13,12 @@ from safetensors.torch import load_file, save_file
 
 from dpiqa import DPIQAImageProcessor, DPIQAModel, ImageError
 from dpiqa.data.load import features
-from dpiqa.training.augmentations import view_pixels
+from dpiqa.training.augmentations import augmented_pixels
 from dpiqa.training.distillation import DPIQADistillationTrainer, TeacherTargets
 from dpiqa.training.latents import AutoencoderLatents
 from dpiqa.training.photo_dataset import PhotoDataset
 from support import teachers
+from support.cache_writer import fill
 
 
 @pytest.fixture
@@ -32,22 +33,23 @@ def teacher():
 
 @pytest.fixture
 def targets(tmp_path, teacher, processor):
-    return TeacherTargets(teacher, processor, tmp_path / "targets", dtype=torch.float32)
+    return TeacherTargets(teacher, processor, tmp_path / "feature-maps", dtype=torch.float32)
 
 
 class TestTargets:
     def test_they_are_what_the_teacher_says(self, targets, teacher, rows, tiny_processor, processor):
         photos = PhotoDataset(rows["train"], tiny_processor, cache=targets)
         with torch.no_grad():
-            expected = teacher(view_pixels(rows["train"][3]["image"], processor)[None])
-        torch.testing.assert_close(photos[3]["teacher_map"].float(), expected.feature_map[0], rtol=1e-2, atol=1e-3)
-        assert photos[3]["teacher_score"] == pytest.approx(expected.score.item(), abs=1e-4)
+            expected = teacher(augmented_pixels(rows["train"][3]["image"], processor)[None])
+        torch.testing.assert_close(
+            photos[3]["teacher_feature_map"].float(), expected.feature_map[0], rtol=1e-2, atol=1e-3
+        )
         assert photos[3]["pixel_values"].shape == (3, 64, 64)
 
-    def test_the_teacher_runs_once_per_photo_and_view(self, targets, teacher, rows, processor, tmp_path):
+    def test_the_teacher_runs_once_per_photo_and_augmentation(self, targets, teacher, rows, processor, tmp_path):
         targets.fill(rows["train"])
         assert targets.computed == 12
-        again = TeacherTargets(teacher, processor, tmp_path / "targets", dtype=torch.float32)
+        again = TeacherTargets(teacher, processor, tmp_path / "feature-maps", dtype=torch.float32)
         again.fill(rows["train"])
         assert again.computed == 0
         again.fill(rows["train"], ["original", "mirrored"])
@@ -72,11 +74,22 @@ class TestTargets:
         files[1][0].unlink()
         targets.fill(rows["train"])
         assert targets.computed == 14
-        assert load_file(files[0][0])["teacher_map"].shape == (8, 64, 64)
+        assert load_file(files[0][0])["teacher_feature_map"].shape == (8, 64, 64)
+
+    def test_files_that_a_disk_has_changed_are_mended(self, targets, rows):
+        files = targets.fill(rows["train"])
+        data = bytearray(files[0][0].read_bytes())
+        data[-3000] ^= 1
+        files[0][0].write_bytes(data)
+        nan = {"teacher_feature_map": torch.full((8, 64, 64), torch.nan, dtype=torch.float16)}
+        save_file(nan, files[1][0])
+        targets.fill(rows["train"])
+        assert targets.computed == 14
+        assert load_file(files[1][0])["teacher_feature_map"].isfinite().all()
 
     def test_a_file_without_all_tensors_is_computed_again(self, targets, rows, tmp_path):
         files = targets.fill(rows["test"])
-        save_file({"teacher_map": torch.zeros(1)}, files[0][0])
+        save_file({"teacher_feature_map": torch.zeros(1)}, files[0][0])
         targets.fill(rows["test"])
         assert targets.computed == 3
 
@@ -110,7 +123,7 @@ class TestTargets:
         processor.save_pretrained(tmp_path / "teacher")
         saved = DPIQAModel.from_pretrained(tmp_path / "teacher")
         its_processor = DPIQAImageProcessor.from_pretrained(tmp_path / "teacher")
-        again = TeacherTargets(saved, its_processor, tmp_path / "targets", dtype=torch.float32)
+        again = TeacherTargets(saved, its_processor, tmp_path / "feature-maps", dtype=torch.float32)
         assert again.folder == targets.folder
 
 
@@ -122,8 +135,8 @@ class TestWriters:
         teacher.save_pretrained(tmp_path / "teacher")
 
         def start(slow=False):
-            arguments = (tmp_path / "teacher", processor, tmp_path / "targets", rows["train"], slow)
-            process = multiprocessing.get_context("spawn").Process(target=_fill, args=arguments)
+            arguments = (tmp_path / "teacher", processor, tmp_path / "feature-maps", rows["train"], slow)
+            process = multiprocessing.get_context("spawn").Process(target=fill, args=arguments)
             process.start()
             return process
 
@@ -152,16 +165,7 @@ class TestWriters:
         computed = targets.computed
         files = targets.fill(rows["train"])
         assert targets.computed == computed
-        assert all(load_file(path)["teacher_map"].isfinite().all() for (path,) in files)
-
-
-def _fill(checkpoint, processor, folder, rows, slow):
-    torch.set_num_threads(1)
-    targets = TeacherTargets(DPIQAModel.from_pretrained(checkpoint), processor, folder, dtype=torch.float32)
-    if slow:
-        compute = targets.compute
-        targets.compute = lambda pixels: (multiprocessing.Event().wait(0.5), compute(pixels))[1]
-    targets.fill(rows, batch_size=2)
+        assert all(load_file(path)["teacher_feature_map"].isfinite().all() for (path,) in files)
 
 
 class TestLatents:
@@ -186,29 +190,30 @@ class TestLatents:
             AutoencoderLatents(teachers.teacher(latent_sampling="sample"), tiny_processor, tmp_path)
 
 
-class TestViews:
+class TestAugmentations:
     def test_photos_take_turns(self, rows, tiny_processor, targets):
-        photos = PhotoDataset(rows["train"], tiny_processor, views=["original", "mirrored"], cache=targets)
+        photos = PhotoDataset(rows["train"], tiny_processor, augmentations=["original", "mirrored"], cache=targets)
         first = photos[4]
         photos.set_epoch(1)
         second = photos[4]
         torch.testing.assert_close(second["pixel_values"], first["pixel_values"].flip(-1))
-        assert not torch.equal(second["teacher_map"], first["teacher_map"])
+        assert not torch.equal(second["teacher_feature_map"], first["teacher_feature_map"])
         photos.set_epoch(2)
-        assert torch.equal(photos[4]["teacher_map"], first["teacher_map"])
+        assert torch.equal(photos[4]["teacher_feature_map"], first["teacher_feature_map"])
 
     def test_half_of_the_photos_start_mirrored(self, rows, tiny_processor):
         plain = PhotoDataset(rows["train"], tiny_processor)
-        both = PhotoDataset(rows["train"], tiny_processor, views=["original", "mirrored"])
+        both = PhotoDataset(rows["train"], tiny_processor, augmentations=["original", "mirrored"])
         same = [torch.equal(plain[row]["pixel_values"], both[row]["pixel_values"]) for row in range(12)]
         assert same == [True, False] * 6
 
     @pytest.mark.parametrize(
-        ("views", "message"), [(["cropped"], "Unknown view 'cropped'"), ([], "at least one view")]
+        ("augmentations", "message"),
+        [(["cropped"], "Unknown augmentation 'cropped'"), ([], "at least one augmentation")],
     )
-    def test_unknown_ones_are_errors(self, rows, tiny_processor, views, message):
+    def test_unknown_ones_are_errors(self, rows, tiny_processor, augmentations, message):
         with pytest.raises(ValueError, match=message):
-            PhotoDataset(rows["train"], tiny_processor, views=views)[0]
+            PhotoDataset(rows["train"], tiny_processor, augmentations=augmentations)[0]
 
 
 class TestTrainer:

@@ -1,5 +1,7 @@
 """Low-rank updates of a teacher's UNet."""
 
+import sys
+
 import pytest
 import torch
 from safetensors.torch import load_file
@@ -91,3 +93,12 @@ def test_training_is_resumed_bit_by_bit(base, train, tmp_path):
     )
     expected = whole.model.state_dict()
     assert all(torch.equal(value, expected[name]) for name, value in again.model.state_dict().items())
+
+
+@pytest.mark.parametrize(
+    "use", [lambda teacher, folder: add_lora(teacher), lambda teacher, folder: merge_lora(folder)]
+)
+def test_without_peft_the_extra_is_named(use, base, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "peft", None)
+    with pytest.raises(ImportError, match=r'pip install "dpiqa\[lora\]"'):
+        use(DPIQAModel.from_pretrained(base), tmp_path)

@@ -39,7 +39,7 @@ class TestLosses:
         score, mos = torch.rand(4), torch.rand(4)
         maps = torch.rand(2, 4, 1, 2, 2)
         weights = {"mse": 1.0, "ranking": 0.5, "plcc": 0.0, "feature_map": 2.0}
-        losses = training_losses(score, mos, weights, feature_map=maps[0], teacher_map=maps[1])
+        losses = training_losses(score, mos, weights, feature_map=maps[0], teacher_feature_map=maps[1])
         assert losses.keys() == {"mse", "ranking", "feature_map", "loss"}
         expected = losses["mse"] + 0.5 * losses["ranking"] + 2 * losses["feature_map"]
         torch.testing.assert_close(losses["loss"], expected)
@@ -76,6 +76,10 @@ class TestArguments:
             DPIQATrainingArguments.from_preset("clive", "student", str(tmp_path), num_train_epochs=2).num_train_epochs
             == 2
         )
+
+    def test_nothing_to_learn_is_an_error(self, tmp_path):
+        with pytest.raises(ValueError, match="All loss weights are 0"):
+            DPIQATrainingArguments(str(tmp_path), mse_weight=0.0)
 
     def test_unknown_presets_are_errors(self, tmp_path):
         with pytest.raises(ValueError, match=r"'tid'.*expected clive"):
@@ -125,7 +129,7 @@ class TestTrainer:
         assert score_metrics(Prediction) == {"srcc": -1, "plcc": -1, "rmse": np.inf}
 
     def test_feature_maps_alone_can_be_evaluated(self, train, rows, tiny_processor, tmp_path):
-        targets = TeacherTargets(teachers.teacher(feature_size=64), tiny_processor, tmp_path / "targets")
+        targets = TeacherTargets(teachers.teacher(feature_size=64), tiny_processor, tmp_path / "feature-maps")
         photos = PhotoDataset(rows["train"], tiny_processor, cache=targets)
         options = {"mse_weight": 0.0, "feature_map_weight": 1.0}
         trainer = train(None, DPIQADistillationTrainer, photos, **options)
@@ -159,6 +163,13 @@ class TestTrainer:
         rates = [entry["learning_rate"] for entry in trainer.state.log_history if "learning_rate" in entry]
         assert rates == pytest.approx([1.0] * 3 + [0.2] * 3 + [0.04] * 3)
 
+    def test_the_rate_drops_in_time_without_the_last_batch(self, train):
+        # 12 photos in batches of 5: two steps an epoch.
+        options = {"per_device_train_batch_size": 5, "dataloader_drop_last": True, "logging_steps": 1}
+        trainer = train(max_steps=-1, num_train_epochs=2, learning_rate=1.0, learning_rate_drops=[1], **options)
+        rates = [entry["learning_rate"] for entry in trainer.state.log_history if "learning_rate" in entry]
+        assert rates == pytest.approx([1.0] * 2 + [0.2] * 2)
+
     def test_a_resumed_run_is_bit_equal_to_an_uninterrupted_one(self, train, tmp_path):
         whole = train(output_dir=str(tmp_path / "whole"), save_strategy="steps", save_steps=2)
         again = train(output_dir=str(tmp_path / "again"), resume=str(tmp_path / "whole" / "checkpoint-2"))
@@ -190,7 +201,7 @@ class TestTrainer:
         rates = [entry["learning_rate"] for entry in trainer.state.log_history if "learning_rate" in entry]
         assert rates == pytest.approx([1, 5 / 6, 4 / 6, 0.2 * 3 / 6, 0.2 * 2 / 6, 0.2 * 1 / 6])
 
-    def test_every_epoch_shows_the_next_view(self, train, rows, tiny_processor):
+    def test_every_epoch_shows_the_next_augmentation(self, train, rows, tiny_processor):
         class Shown(PhotoDataset):
             epochs: list = []
 
@@ -198,6 +209,6 @@ class TestTrainer:
                 self.epochs.append(int(self._epoch))
                 return super().__getitem__(index)
 
-        photos = Shown(rows["train"], tiny_processor, views=["original", "mirrored"])
+        photos = Shown(rows["train"], tiny_processor, augmentations=["original", "mirrored"])
         train(train_set=photos, max_steps=-1, num_train_epochs=3)
         assert photos.epochs == [0] * 12 + [1] * 12 + [2] * 12

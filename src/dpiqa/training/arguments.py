@@ -57,6 +57,9 @@ class DPIQATrainingArguments(TrainingArguments):
         unfit = [name for name in ("remove_unused_columns", "bf16_full_eval", "fp16_full_eval") if getattr(self, name)]
         if unfit:
             raise ValueError(f"{', '.join(unfit)}: columns are made from images, and scores are read in float32.")
+        if not any(self.loss_weights.values()):
+            weights = ", ".join(f"{name}_weight" for name in self.loss_weights)
+            raise ValueError(f"All loss weights are 0, so there is nothing to learn: set one of {weights}.")
         if not torch.accelerator.is_available():
             self.use_cpu, self.dataloader_pin_memory = True, False
         super().__post_init__()

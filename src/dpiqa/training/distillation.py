@@ -20,7 +20,7 @@ _NO_INFLUENCE = {*PreTrainedConfig().to_dict(), "score_quantiles", "interval_hal
 
 
 class TeacherTargets(PhotoCache):
-    """A teacher's `teacher_map` (channels, size, size), float16, and `teacher_score` of every photo.
+    """A teacher's feature map of every photo: `teacher_feature_map` (channels, size, size), float16.
 
     The key is the SHA-256 of the teacher's weights and configuration, its processor's settings and the type that it
     ran in.
@@ -32,7 +32,7 @@ class TeacherTargets(PhotoCache):
         dtype: Of the copy; None takes [`dpiqa.scoring.frozen_teacher.inference_dtype`].
     """
 
-    names = ("teacher_map", "teacher_score")
+    names = ("teacher_feature_map",)
 
     def __init__(
         self,
@@ -49,32 +49,29 @@ class TeacherTargets(PhotoCache):
 
     def compute(self, pixel_values: torch.Tensor) -> dict[str, torch.Tensor]:
         output = self.teacher(pixel_values.to(self.teacher.device, self.teacher.dtype))
-        teacher_map = output.feature_map.half()
-        if not teacher_map.isfinite().all():
-            raise ValueError(f"The teacher's feature maps in {self.teacher.dtype} are not finite numbers in float16.")
-        return {"teacher_map": teacher_map, "teacher_score": output.score}
+        return {"teacher_feature_map": output.feature_map.half()}
 
 
 class DPIQADistillationTrainer(DPIQATrainer):
-    """[`DPIQATrainer`] for a student, whose training photos bring `teacher_map` from [`TeacherTargets`].
+    """[`DPIQATrainer`] for a student, whose training photos bring `teacher_feature_map` from [`TeacherTargets`].
 
     The loss is MSE + margin ranking + feature map, each with its weight from the arguments (DP-IQA, section 3.4: there
     is no term for the teacher's score). Validation photos need no teacher.
     """
 
-    takes_teacher_maps = True
+    takes_feature_maps = True
 
     def compute_loss(
         self, model: Any, inputs: Any, return_outputs: bool = False, num_items_in_batch: Any = None
     ) -> Any:
-        if model.training and "teacher_map" not in inputs:
+        if model.training and "teacher_feature_map" not in inputs:
             raise ValueError(
-                "The training photos have no teacher_map: give their PhotoDataset cache=TeacherTargets(...)."
+                "The training photos have no teacher_feature_map: give their PhotoDataset cache=TeacherTargets(...)."
             )
         return super().compute_loss(model, inputs, return_outputs, num_items_in_batch)
 
     def losses(self, output: Any, inputs: Any) -> dict[str, torch.Tensor]:
-        if "teacher_map" not in inputs:
+        if "teacher_feature_map" not in inputs:
             return super().losses(output, inputs)
         return training_losses(
             output.score,
@@ -82,7 +79,7 @@ class DPIQADistillationTrainer(DPIQATrainer):
             self.args.loss_weights,
             groups=inputs.get("group"),
             feature_map=output.feature_map,
-            teacher_map=inputs["teacher_map"],
+            teacher_feature_map=inputs["teacher_feature_map"],
         )
 
 

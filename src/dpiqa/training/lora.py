@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
+from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from transformers.utils import CONFIG_NAME
 
@@ -39,11 +40,10 @@ def add_lora(teacher: DPIQAModel, *, rank: int = 16, alpha: int | None = None) -
     Raises:
         ImportError: When peft is not installed.
     """
-    from peft import LoraConfig, get_peft_model
-
+    peft = _peft()
     alpha = rank if alpha is None else alpha
-    return get_peft_model(
-        teacher, LoraConfig(r=rank, lora_alpha=alpha, target_modules=_TARGETS, modules_to_save=_TRAINED)
+    return peft.get_peft_model(
+        teacher, peft.LoraConfig(r=rank, lora_alpha=alpha, target_modules=_TARGETS, modules_to_save=_TRAINED)
     )
 
 
@@ -62,17 +62,16 @@ def merge_lora(adapters: str | os.PathLike[str], teacher: str | os.PathLike[str]
         ImportError: When peft is not installed.
         OSError: When the adapters or the teacher are not there.
     """
-    from peft import PeftConfig, PeftModel
-
+    peft = _peft()
     if teacher is None:
         beside = Path(adapters) / BASE
         teacher = (
-            beside if beside.is_dir() else PeftConfig.from_pretrained(os.fspath(adapters)).base_model_name_or_path
+            beside if beside.is_dir() else peft.PeftConfig.from_pretrained(os.fspath(adapters)).base_model_name_or_path
         )
     calibrated = (Path(adapters) / CONFIG_NAME).is_file()
     config = DPIQAConfig.from_pretrained(adapters if calibrated else teacher)
     base = DPIQAModel.from_pretrained(teacher, config=config)
-    return PeftModel.from_pretrained(base, os.fspath(adapters)).merge_and_unload().eval()
+    return peft.PeftModel.from_pretrained(base, os.fspath(adapters)).merge_and_unload().eval()
 
 
 def load_teacher(checkpoint: str | os.PathLike[str]) -> DPIQAModel:
@@ -87,6 +86,15 @@ def load_teacher(checkpoint: str | os.PathLike[str]) -> DPIQAModel:
     if (Path(checkpoint) / "adapter_config.json").is_file():
         return merge_lora(checkpoint)
     return DPIQAModel.from_pretrained(checkpoint)
+
+
+def _peft() -> Any:
+    try:
+        return import_module("peft")
+    except ModuleNotFoundError as error:
+        if error.name != "peft":
+            raise
+        raise ImportError('Low-rank updates need peft: pip install "dpiqa[lora]".') from None
 
 
 __all__ = ["add_lora", "load_teacher", "merge_lora"]

@@ -19,7 +19,7 @@ def training_losses(
     *,
     groups: torch.Tensor | None = None,
     feature_map: torch.Tensor | None = None,
-    teacher_map: torch.Tensor | None = None,
+    teacher_feature_map: torch.Tensor | None = None,
 ) -> dict[str, torch.Tensor]:
     """The losses that have a weight, by name, and `loss`, their weighted sum.
 
@@ -30,7 +30,7 @@ def training_losses(
             computed.
         groups: (batch,) integer group of each photo, for "group_plcc".
         feature_map: (batch, channels, size, size) of the student, for "feature_map".
-        teacher_map: Of the teacher, in the same shape.
+        teacher_feature_map: Of the teacher, in the same shape.
 
     Returns:
         Unweighted losses as scalars, and `loss`.
@@ -55,9 +55,9 @@ def training_losses(
             raise ValueError("The PLCC loss inside groups needs the group of every photo: a column `group`.")
         losses["group_plcc"] = plcc_loss(score, mos, groups)
     if weights.get("feature_map"):
-        if feature_map is None or teacher_map is None:
+        if feature_map is None or teacher_feature_map is None:
             raise ValueError("The feature map loss needs the student's and the teacher's feature maps.")
-        losses["feature_map"] = feature_map_loss(feature_map, teacher_map)
+        losses["feature_map"] = feature_map_loss(feature_map, teacher_feature_map)
     total = torch.stack([weights[name] * loss for name, loss in losses.items()]).sum()
     return losses | {"loss": total}
 
@@ -84,22 +84,22 @@ def margin_ranking_loss(score: torch.Tensor, mos: torch.Tensor) -> torch.Tensor:
     return hinge[differs].mean()
 
 
-def feature_map_loss(student_map: torch.Tensor, teacher_map: torch.Tensor) -> torch.Tensor:
+def feature_map_loss(feature_map: torch.Tensor, teacher_feature_map: torch.Tensor) -> torch.Tensor:
     """Mean squared difference of the feature maps (DP-IQA, section 3.4).
 
     Args:
-        student_map: (batch, channels, size, size).
-        teacher_map: The same shape.
+        feature_map: Of the student, (batch, channels, size, size).
+        teacher_feature_map: Of the teacher, in the same shape.
 
     Raises:
         ValueError: When the shapes differ.
     """
-    if student_map.shape != teacher_map.shape:
+    if feature_map.shape != teacher_feature_map.shape:
         raise ValueError(
-            f"Feature maps of student {tuple(student_map.shape)} and teacher {tuple(teacher_map.shape)} differ: give "
-            "the student's configuration the teacher's feature_channels and feature_size."
+            f"Feature maps of student {tuple(feature_map.shape)} and teacher {tuple(teacher_feature_map.shape)} "
+            "differ: give the student's configuration the teacher's feature_channels and feature_size."
         )
-    return F.mse_loss(student_map.float(), teacher_map.float())
+    return F.mse_loss(feature_map.float(), teacher_feature_map.float())
 
 
 def plcc_loss(score: torch.Tensor, mos: torch.Tensor, groups: torch.Tensor | None = None) -> torch.Tensor:

@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import uuid
+import zlib
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from itertools import islice
@@ -20,15 +21,17 @@ from torch.utils.data import DataLoader, Dataset
 from transformers.utils.logging import tqdm
 
 from ..models.image_processing_dpiqa import DPIQAImageProcessor
-from .augmentations import view_pixels
+from .augmentations import augmented_pixels
+
+_CHECKSUM = "crc32"
 
 
 class PhotoCache(ABC):
-    """What a frozen network says about photos: one safetensors file per photo and view.
+    """What a frozen network says about photos: one safetensors file per photo and augmentation.
 
-    A file is named by the photo's content and the view, below a folder named by everything else that its values
-    follow from, so that nothing stale is ever read. Files appear complete or not at all: a killed process loses at
-    most a batch, and several processes may fill one folder.
+    A file is named by the photo's content and the augmentation, its folder by everything else that its values follow
+    from, so that nothing stale is ever read. Files appear complete or not at all: a killed process loses at
+    most a batch, and several processes may fill one folder. A checksum in every file tells when a disk has changed it.
 
     Args:
         folder: Where to keep the files of all networks.
@@ -37,7 +40,7 @@ class PhotoCache(ABC):
 
     Attributes:
         names: The tensors of a file, which become columns of a training batch.
-        computed: Views that this object ran the network on.
+        computed: Augmented photos that this object ran the network on.
     """
 
     names: ClassVar[tuple[str, ...]]
@@ -52,34 +55,42 @@ class PhotoCache(ABC):
         """The tensors `names` for (batch, 3, height, width) pixels, each with the batch first."""
 
     def fill(
-        self, rows: Any, views: Sequence[str] = ("original",), *, batch_size: int = 8, num_workers: int = 0
+        self, rows: Any, augmentations: Sequence[str] = ("original",), *, batch_size: int = 8, num_workers: int = 0
     ) -> list[list[Path]]:
         """Computes what is missing for a data set.
 
         Args:
             rows: A `datasets.Dataset` of [`dpiqa.data.load_iqa_dataset`].
-            views: Names of [`dpiqa.training.augmentations.VIEWS`].
-            batch_size: Views per pass of the network.
+            augmentations: Names of [`dpiqa.training.augmentations.AUGMENTATIONS`].
+            batch_size: Photos per pass of the network.
             num_workers: Processes that decode photos meanwhile.
 
         Returns:
-            For every row, the file of each view.
+            For every row, the file of each augmentation.
 
         Raises:
             ImageError: When a photo cannot be opened.
+            ValueError: When the network's output is not finite.
         """
-        files = [self._files(image, views) for image in rows["image"]]
+        files = [self._files(image, augmentations) for image in rows["image"]]
         todo: dict[Path, tuple[int, str]] = {}
         for row, of_row in enumerate(files):
-            for view, path in zip(views, of_row, strict=True):
+            for augmentation, path in zip(augmentations, of_row, strict=True):
                 if path not in todo and not self._is_complete(path):
-                    todo[path] = (row, view)
+                    todo[path] = (row, augmentation)
         pixels = _Pixels(rows, self.processor, list(todo.values()))
         paths = iter(todo)
         with tqdm(total=len(todo), desc=type(self).__name__, unit="photo", disable=not todo) as progress:
             for batch in DataLoader(pixels, batch_size, num_workers=num_workers):
                 with torch.no_grad():
                     tensors = self.compute(batch)
+                for name in self.names:
+                    if not tensors[name].isfinite().all():
+                        kind = str(tensors[name].dtype).removeprefix("torch.")
+                        raise ValueError(
+                            f"The {name.replace('_', ' ')} of a photo are not finite numbers in {kind}: this network "
+                            "cannot be learnt from."
+                        )
                 for number, path in enumerate(islice(paths, len(batch))):
                     one = {name: tensors[name][number].cpu().contiguous() for name in self.names}
                     _save_atomically(one, path)
@@ -87,33 +98,37 @@ class PhotoCache(ABC):
                 progress.update(len(batch))
         return files
 
-    def _files(self, image: Mapping[str, Any], views: Sequence[str]) -> list[Path]:
+    def _files(self, image: Mapping[str, Any], augmentations: Sequence[str]) -> list[Path]:
         content = image["bytes"] or Path(image["path"]).read_bytes()
         digest = hashlib.sha256(content).hexdigest()
-        return [self.folder / digest[:2] / f"{digest}-{view}.safetensors" for view in views]
+        return [self.folder / digest[:2] / f"{digest}-{augmentation}.safetensors" for augmentation in augmentations]
 
     def _is_complete(self, path: Path) -> bool:
+        """Whether a file holds what was written; what a full or failing disk has left is computed again."""
         if not path.exists():
             return False
         try:
             with safe_open(path, "pt") as file:
-                return set(self.names) <= set(file.keys())
+                if set(file.keys()) != set(self.names):
+                    return False
+                tensors = {name: file.get_tensor(name) for name in self.names}
+                return (file.metadata() or {}).get(_CHECKSUM) == _checksum(tensors)
         except SafetensorError:
-            return False  # a disk that was full, say: computed again
+            return False
 
 
 class _Pixels(Dataset):
-    def __init__(self, rows: Any, processor: DPIQAImageProcessor, views: Sequence[tuple[int, str]]):
+    def __init__(self, rows: Any, processor: DPIQAImageProcessor, augmentations: Sequence[tuple[int, str]]):
         self.rows = rows
         self.processor = processor
-        self.views = views
+        self.augmentations = augmentations
 
     def __len__(self) -> int:
-        return len(self.views)
+        return len(self.augmentations)
 
     def __getitem__(self, index: int) -> torch.Tensor:
-        row, view = self.views[index]
-        return view_pixels(self.rows[row]["image"], self.processor, view)
+        row, augmentation = self.augmentations[index]
+        return augmented_pixels(self.rows[row]["image"], self.processor, augmentation)
 
 
 def network_key(network: nn.Module, *settings: Any) -> str:
@@ -131,11 +146,18 @@ def network_key(network: nn.Module, *settings: Any) -> str:
     return digest.hexdigest()[:32]
 
 
+def _checksum(tensors: Mapping[str, torch.Tensor]) -> str:
+    value = 0
+    for name in sorted(tensors):
+        value = zlib.crc32(tensors[name].contiguous().flatten().view(torch.uint8).numpy(), value)
+    return f"{value:08x}"
+
+
 def _save_atomically(tensors: dict[str, torch.Tensor], path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f"{path.name}.{uuid.uuid4().hex}.tmp")
     try:
-        save_file(tensors, temporary)
+        save_file(tensors, temporary, metadata={_CHECKSUM: _checksum(tensors)})
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)

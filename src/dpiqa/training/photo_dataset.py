@@ -10,28 +10,28 @@ from safetensors.torch import load_file
 from torch.utils.data import Dataset
 
 from ..models.image_processing_dpiqa import DPIQAImageProcessor
-from .augmentations import view_pixels
+from .augmentations import augmented_pixels
 from .photo_cache import PhotoCache
 
 
 class PhotoDataset(Dataset):
     """Rows of [`dpiqa.data.load_iqa_dataset`] as `pixel_values`, `labels`, `group`, and what a frozen network says.
 
-    With several views a photo shows one of them in each epoch, in turn: no random numbers, so that a resumed run sees
-    what an uninterrupted one would have seen.
+    With several augmentations a photo shows one of them in each epoch, in turn. No random numbers are drawn, so that a
+    resumed run sees what an uninterrupted one would have seen.
 
     Args:
-        rows: A `datasets.Dataset`. Where it has a column `group` (photos of one source, rated on one scale), items have
-            the number of their group.
+        rows: A `datasets.Dataset`. Where it has a column `group` (photos of one source, rated on one scale), items
+            have the number of their group.
         processor: Of the model that is trained.
-        views: Names of [`dpiqa.training.augmentations.VIEWS`].
-        cache: Its tensors join every item, such as `teacher_map` or `latents`; what is missing is computed here, so
-            that no worker needs the network.
+        augmentations: Names of [`dpiqa.training.augmentations.AUGMENTATIONS`].
+        cache: Its tensors join every item, such as `teacher_feature_map` or `latents`; what is missing is computed
+            here, so that no worker needs the network.
         num_workers: Processes that decode photos for the cache.
 
     Raises:
         ImageError: When a photo cannot be opened: here with a cache, else when it is its turn.
-        ValueError: When there is no view.
+        ValueError: When there is no augmentation.
     """
 
     def __init__(
@@ -39,24 +39,24 @@ class PhotoDataset(Dataset):
         rows: Any,
         processor: DPIQAImageProcessor,
         *,
-        views: Sequence[str] = ("original",),
+        augmentations: Sequence[str] = ("original",),
         cache: PhotoCache | None = None,
         num_workers: int = 0,
     ):
-        if not views:
-            raise ValueError("Expected at least one view of every photo.")
+        if not augmentations:
+            raise ValueError("Expected at least one augmentation of every photo.")
         self.rows = rows
         self.processor = processor
-        self.views = views
+        self.augmentations = augmentations
         groups = rows["group"][:] if "group" in rows.column_names else []
         codes = {group: code for code, group in enumerate(dict.fromkeys(groups))}
         self.groups = [codes[group] for group in groups]
-        self.cached = None if cache is None else cache.fill(rows, views, num_workers=num_workers)
+        self.cached = None if cache is None else cache.fill(rows, augmentations, num_workers=num_workers)
         # In shared memory, as workers may outlive an epoch.
         self._epoch = torch.zeros((), dtype=torch.int64).share_memory_()
 
     def set_epoch(self, epoch: int) -> None:
-        """Moves every photo on to its view of this epoch."""
+        """Moves every photo on to its augmentation of this epoch."""
         self._epoch.fill_(epoch)
 
     def __len__(self) -> int:
@@ -64,9 +64,9 @@ class PhotoDataset(Dataset):
 
     def __getitem__(self, index: int) -> dict[str, torch.Tensor]:
         row = self.rows[index]
-        turn = (index + int(self._epoch)) % len(self.views)
+        turn = (index + int(self._epoch)) % len(self.augmentations)
         item = {
-            "pixel_values": view_pixels(row["image"], self.processor, self.views[turn]),
+            "pixel_values": augmented_pixels(row["image"], self.processor, self.augmentations[turn]),
             "labels": torch.tensor(row["mos"], dtype=torch.float32),
         }
         if self.groups:

@@ -72,8 +72,8 @@ class RunArguments:
     resamples: int = field(default=1000, metadata={"help": "of the bootstrap intervals of the test figures"})
 
     @property
-    def views(self) -> tuple[str, ...]:
-        """Names of [`dpiqa.training.augmentations.VIEWS`]."""
+    def augmentations(self) -> tuple[str, ...]:
+        """Names of [`dpiqa.training.augmentations.AUGMENTATIONS`]."""
         return ("original", "mirrored") if self.mirror else ("original",)
 
     def load(self) -> IQASplits:

@@ -30,16 +30,16 @@ class DPIQATrainer(Trainer):
     ranking and PLCC compare the photos of one forward pass only.
     """
 
-    takes_teacher_maps = False
+    takes_feature_maps = False
 
     def __init__(self, *args: Any, **kwargs: Any):
         kwargs.setdefault("compute_metrics", score_metrics)
         self.optimizer: Any = None
         self.lr_scheduler: Any = None
         super().__init__(*args, **kwargs)
-        if self.args.feature_map_weight and not self.takes_teacher_maps:
+        if self.args.feature_map_weight and not self.takes_feature_maps:
             raise ValueError("feature_map_weight is for distillation: use DPIQADistillationTrainer.")
-        self.add_callback(_ViewOfTheEpoch(self.train_dataset))
+        self.add_callback(_AugmentationOfTheEpoch(self.train_dataset))
         self._loss_sums: dict[str, torch.Tensor] = defaultdict(lambda: torch.zeros((), device=self.args.device))
         self._loss_count = 0
 
@@ -93,8 +93,7 @@ class DPIQATrainer(Trainer):
                 raise ValueError(
                     f"learning_rate_drops do not go with lr_scheduler_type={self.args.lr_scheduler_type}."
                 )
-            photos = self.args.train_batch_size * self.args.world_size * self.args.gradient_accumulation_steps
-            steps_per_epoch = math.ceil(len(self.train_dataset) / photos)
+            steps_per_epoch = math.ceil(len(self.get_train_dataloader()) / self.args.gradient_accumulation_steps)
             drops = [epoch * steps_per_epoch for epoch in self.args.learning_rate_drops]
             scheduler.lr_lambdas = [_with_drops(base, drops) for base in scheduler.lr_lambdas]
         return scheduler
@@ -104,7 +103,7 @@ def _with_drops(base: Callable[[int], float], drops: Sequence[float]) -> Callabl
     return lambda step: base(step) * _DROP_FACTOR ** sum(step >= drop for drop in drops)
 
 
-class _ViewOfTheEpoch(TrainerCallback):
+class _AugmentationOfTheEpoch(TrainerCallback):
     """Tells the training photos the epoch; accelerate's loader does not when there are several processes."""
 
     def __init__(self, photos: Any):
