@@ -4,6 +4,7 @@ import os
 import struct
 import zlib
 
+import datasets
 import numpy as np
 import pytest
 import torch
@@ -16,7 +17,7 @@ from dpiqa.models.images import (
     ImageTooSmallError,
     UnsupportedImageError,
     open_image,
-    open_photo,
+    open_with_size,
 )
 from support.images import encoded, mean_difference
 
@@ -116,7 +117,7 @@ class TestOrientation:
         stored = photo if orientation == 1 else photo.transpose(undo[orientation])
         exif = Image.Exif()
         exif[0x0112] = orientation
-        opened = open_photo(encoded(stored, quality=95, exif=exif), cover=cover)
+        opened = open_with_size(encoded(stored, quality=95, exif=exif), cover=cover)
         assert (opened.width, opened.height) == photo.size
         assert mean_difference(opened.image, photo.resize(opened.image.size)) < 5
 
@@ -257,7 +258,7 @@ class TestContainers:
 
 class TestScaledDecoding:
     def test_a_large_jpeg_is_decoded_at_the_smallest_scale_that_covers(self, photo):
-        opened = open_photo(encoded(photo.resize((2560, 1708))), cover=(320, 320))
+        opened = open_with_size(encoded(photo.resize((2560, 1708))), cover=(320, 320))
         assert (opened.width, opened.height) == (2560, 1708)
         assert opened.image.size == (640, 427)
 
@@ -285,10 +286,44 @@ class TestSources:
         with path.open("rb") as file:
             assert mean_difference(open_image(file), photo) == 0
 
-    def test_a_pil_image_of_the_caller_is_left_alone(self, photo):
-        rgba = photo.convert("RGBA")
-        open_image(rgba)
-        assert rgba.mode == "RGBA"
+    @pytest.mark.parametrize("mode", ["RGB", "RGBA", "L", "CMYK"])
+    @pytest.mark.parametrize("profile", [None, ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()])
+    def test_a_pil_image_of_the_caller_is_left_alone(self, photo, mode, profile):
+        mine = photo.convert(mode)
+        mine.info["icc_profile"] = profile
+        before = mine.tobytes()
+        opened = open_image(mine)
+        opened.paste("red", (0, 0, 64, 64))
+        assert opened is not mine
+        assert (mine.mode, mine.info, mine.tobytes()) == (mode, {"icc_profile": profile}, before)
+
+    def test_an_image_from_a_file_stands_alone(self, photo, save):
+        assert type(open_image(save(photo, "photo.png"))) is Image.Image
+
+    def test_a_column_of_a_data_set(self, photo, save):
+        as_bytes = {"bytes": encoded(photo, "PNG"), "path": None}
+        as_path = {"bytes": None, "path": str(save(photo, "photo.png"))}
+        rows = datasets.Dataset.from_dict({"image": [as_bytes, as_path]})
+        for entry in rows.cast_column("image", datasets.Image(decode=False))["image"]:
+            assert mean_difference(open_image(entry), photo) == 0
+
+    def test_a_dict_with_neither_bytes_nor_path_says_so(self):
+        with pytest.raises(ValueError, match=r"bytes or the path of an image, found keys \['image'\]"):
+            open_image({"image": None})
+
+    def test_a_folder_says_how_to_list_it(self, tmp_path):
+        with pytest.raises(ImageError, match=r"this is a folder.*find_images"):
+            open_image(tmp_path)
+
+    @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="named pipes")
+    def test_a_named_pipe_is_not_waited_for(self, tmp_path):
+        os.mkfifo(tmp_path / "pipe.jpg")
+        with pytest.raises(ImageError, match="not a regular file"):
+            open_image(tmp_path / "pipe.jpg")
+
+    def test_an_array_of_the_other_byte_order(self, photo):
+        swapped = (np.asarray(photo).astype(np.uint16) * 257).astype(">u2")
+        assert mean_difference(open_image(swapped), photo) == 0
 
     @pytest.mark.parametrize(
         ("source", "message"),

@@ -175,6 +175,18 @@ def test_wrong_options_are_errors(tiny_student, tiny_processor, options, message
         Scorer(tiny_student, tiny_processor, **options)
 
 
+def test_photos_of_several_sizes_where_the_processor_does_not_resize(tiny_student, tiny_processor, photos):
+    tiny_processor.do_resize = False
+    scorer = Scorer(tiny_student, tiny_processor)
+    images = [photos[0], photos[1].resize((100, 60)), photos[1]]
+    assert [score.score for score in scorer(images)] == pytest.approx([scorer(p).score for p in images], abs=1e-5)
+
+
+def test_max_pixels_above_the_default(tiny_student, tiny_processor):
+    scorer = Scorer(tiny_student, tiny_processor, max_pixels=10**9)
+    assert math.isfinite(scorer(Image.new("L", (20_001, 10_000))).score)
+
+
 def test_max_pixels(tiny_student, tiny_processor, photo):
     scorer = Scorer(tiny_student, tiny_processor, max_pixels=1000)
     assert "640x427 is more than" in scorer([photo])[0].error

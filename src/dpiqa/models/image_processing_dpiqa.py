@@ -1,21 +1,44 @@
-"""Pixels as the models take them."""
+"""The one way from a photo to what the models take."""
 
 from __future__ import annotations
 
-from typing import Any
+import copy
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
+from transformers import BatchFeature
 from transformers.image_processing_backends import PilBackend
 from transformers.image_utils import PILImageResampling
 
-from .images import ImageSource, open_image
+from .images import DEFAULT_MAX_PIXELS, ImageSource, is_one_image, open_with_size
+
+
+class PhotoPixels(NamedTuple):
+    """A photo as the processor resized it.
+
+    Attributes:
+        pixels: (height, width, 3) uint8, sRGB; of the processor's size.
+        width: Width of the original in pixels, upright.
+        height: Height of the original likewise.
+    """
+
+    pixels: np.ndarray
+    width: int
+    height: int
 
 
 class DPIQAImageProcessor(PilBackend):
-    """Opens images with [`dpiqa.open_image`], resizes them whole to the model's square and normalises them.
+    """Opens images as [`dpiqa.open_image`] does, resizes them whole to the model's square and normalises them.
 
     The aspect ratio is ignored, as published (DP-IQA, arXiv 2405.19996, section 4.1). The defaults are those of the
     published models: 512x512, values in [0, 1], no normalisation; a checkpoint brings its own.
+
+    A call is [`read_photo`] for every image and [`normalise`] for them all, and takes the settings `size`,
+    `do_resize`, `resample`, `do_rescale`, `rescale_factor`, `do_normalize`, `image_mean` and `image_std` in place of
+    the processor's own, as every processor in transformers does, and `max_pixels` and `formats` of `open_image`.
+    It takes one image or many, of any kind that `open_image` takes, and answers the `pixel_values`: (batch, 3, height,
+    width) float32.
 
     Example:
         >>> processor = DPIQAImageProcessor.from_pretrained(dpiqa.bundled_checkpoint())
@@ -33,22 +56,82 @@ class DPIQAImageProcessor(PilBackend):
     image_mean = (0.0, 0.0, 0.0)
     image_std = (1.0, 1.0, 1.0)
 
-    def fetch_images(self, image_url_or_urls: Any) -> Any:
-        """Opens paths; URLs are never fetched here."""
-        if isinstance(image_url_or_urls, list | tuple):
-            return [self.fetch_images(image) for image in image_url_or_urls]
-        if isinstance(image_url_or_urls, str):
-            return open_image(image_url_or_urls, cover=(self.size["width"], self.size["height"]))
-        return image_url_or_urls
+    def read_photo(
+        self, source: ImageSource, *, max_pixels: int = DEFAULT_MAX_PIXELS, formats: Sequence[str] | None = None
+    ) -> PhotoPixels:
+        """Opens a photo once and resizes it to the processor's size, unless `do_resize` is off.
 
-    def process_image(self, image: ImageSource, **kwargs: Any) -> np.ndarray:
-        """One image -> uint8 RGB pixels (3, height, width).
+        Args:
+            source: Anything that [`dpiqa.open_image`] takes.
+            max_pixels: Refuse more pixels than this, from the header.
+            formats: Formats of files to read; see `open_image`.
 
         Raises:
-            ImageError: See [`dpiqa.open_image`].
-            ValueError: When an array has another shape, type or range than `open_image` takes.
+            ImageError: See [`dpiqa.open_image`]; also OSError, ValueError and TypeError as there.
         """
-        return np.moveaxis(np.asarray(open_image(image)), -1, 0)
+        if not self.do_resize:
+            image, width, height = open_with_size(source, max_pixels=max_pixels, formats=formats)
+            return PhotoPixels(np.array(image), width, height)
+        if not (self.size["height"] and self.size["width"]):
+            raise ValueError(f"Expected a size with height and width, got {self.size}.")
+        size = (self.size["width"], self.size["height"])
+        image, width, height = open_with_size(source, max_pixels=max_pixels, cover=size, formats=formats)
+        return PhotoPixels(np.array(image.resize(size, self.resample)), width, height)
+
+    def normalise(self, pixels: np.ndarray) -> np.ndarray:
+        """Pixels -> what a model takes.
+
+        Args:
+            pixels: (..., height, width, 3) uint8 of [`read_photo`].
+
+        Returns:
+            (..., 3, height, width) float32. In memory the channels stay last.
+
+        Raises:
+            ValueError: When the shape or the type is another one.
+        """
+        if pixels.dtype != np.uint8 or pixels.ndim < 3 or pixels.shape[-1] != 3:
+            raise ValueError(f"Expected uint8 of shape (..., height, width, 3), got {pixels.dtype} {pixels.shape}.")
+        # A byte has 256 values: each of them is computed once, and looked up for every pixel.
+        table = np.arange(256, dtype=np.float64)[:, None] * (self.rescale_factor if self.do_rescale else 1)
+        table = np.repeat(table, 3, axis=1).astype(np.float32)
+        if self.do_normalize:
+            table = (table - np.array(self.image_mean, np.float32)) / np.array(self.image_std, np.float32)
+        values = np.empty(pixels.shape, np.float32)
+        for channel in range(3):
+            values[..., channel] = table[:, channel][pixels[..., channel]]
+        return np.moveaxis(values, -1, -3)
+
+    def preprocess(
+        self,
+        images: Any,
+        *,
+        max_pixels: int = DEFAULT_MAX_PIXELS,
+        formats: Sequence[str] | None = None,
+        **kwargs: Any,
+    ) -> BatchFeature:
+        return super().preprocess(images, max_pixels, formats, **kwargs)
+
+    def _preprocess_image_like_inputs(
+        self,
+        images: Any,
+        max_pixels: int,
+        formats: Sequence[str] | None,
+        *,
+        return_tensors: str | None = None,
+        **settings: Any,
+    ) -> BatchFeature:
+        if settings.get("do_center_crop") or settings.get("do_pad"):
+            raise ValueError("A photo is scored whole: this processor has no do_center_crop and no do_pad.")
+        # The base class has put the processor's own settings where the call gives none.
+        of_this_call = copy.copy(self)
+        for name, value in settings.items():
+            if value is not None:
+                setattr(of_this_call, name, value)
+        photos = [images] if is_one_image(images) else list(images)
+        read = [of_this_call.read_photo(photo, max_pixels=max_pixels, formats=formats).pixels for photo in photos]
+        pixel_values = [np.ascontiguousarray(of_this_call.normalise(pixels)) for pixels in read]
+        return BatchFeature({"pixel_values": pixel_values}, tensor_type=return_tensors)
 
 
-__all__ = ["DPIQAImageProcessor"]
+__all__ = ["DPIQAImageProcessor", "PhotoPixels"]

@@ -10,8 +10,9 @@ import contextlib
 import importlib.util
 import io
 import os
+import stat
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple, TypeAlias
 
 import numpy as np
@@ -20,9 +21,15 @@ from PIL import Image, ImageCms, ImageFile, UnidentifiedImageError
 if TYPE_CHECKING:
     import torch
 
-# What every entry point takes as one image.
-ImageSource: TypeAlias = "str | os.PathLike[str] | bytes | BinaryIO | Image.Image | np.ndarray | torch.Tensor"
+# What every entry point takes as one image. A mapping is what a `datasets.Image(decode=False)` column holds, which is
+# the `bytes` of a file, or its `path`.
+ImageSource: TypeAlias = (
+    "str | os.PathLike[str] | bytes | BinaryIO | Mapping[str, Any] | Image.Image | np.ndarray | torch.Tensor"
+)
 
+# Names what this file and the image processor make of a photo. Whoever changes their pixels raises it, and all that
+# was computed from the old pixels is computed again.
+PIXELS_VERSION = 1
 DEFAULT_MAX_PIXELS = 200_000_000
 MIN_SIDE = 32
 # Photographs only: Pillow's other readers (EPS runs Ghostscript, for one) stay shut.
@@ -77,7 +84,7 @@ class UnsupportedImageError(ImageError):
 OPENING_ERRORS = (ValueError, TypeError, OSError, MemoryError)
 
 
-class Photo(NamedTuple):
+class Opened(NamedTuple):
     """An opened photo: RGB pixels, and the size of the original, upright (decoding may have scaled it down)."""
 
     image: Image.Image
@@ -96,15 +103,16 @@ def open_image(
 
     Args:
         source: Path, bytes of a file, open binary file, PIL image, `numpy` array ((H, W), (H, W, 1), (H, W, 3) or
-            (H, W, 4); uint8, uint16, or float in [0, 1]) or `torch` tensor (the same with channels first).
+            (H, W, 4); uint8, uint16, or float in [0, 1]), `torch` tensor (the same with channels first), or an entry
+            of a `datasets.Image(decode=False)` column: a dict with `bytes` or a `path`.
         max_pixels: Refuse more pixels than this, from the header.
         cover: (width, height) that the caller will shrink the image to. JPEGs are then decoded at the smallest DCT
             scale that still covers it, which is several times faster for large photos.
         formats: Formats of files to read, by Pillow's names ("JPEG", "PNG", ...), where not all of them are wanted.
 
     Returns:
-        An image of mode RGB: EXIF orientation applied, colour profile converted to sRGB, deep greyscale scaled to 8
-        bits, transparency composited over white, the first frame of several.
+        A new image of mode RGB, whatever the source: EXIF orientation applied, colour profile converted to sRGB, deep
+        greyscale scaled to 8 bits, transparency composited over white, the first frame of several.
 
     Raises:
         FileNotFoundError: When there is no such file.
@@ -112,22 +120,33 @@ def open_image(
         ImageTooLargeError: When it has more than `max_pixels` pixels.
         ImageTooSmallError: When a side is under 32 pixels.
         UnsupportedImageError: When a plugin for its format is missing.
+        ImageError: When the path is that of a folder, or of something else that is no regular file.
         ValueError: When an array or a tensor has another shape, type or range, or is not finite.
     """
-    return open_photo(source, max_pixels=max_pixels, cover=cover, formats=formats).image
+    image = open_with_size(source, max_pixels=max_pixels, cover=cover, formats=formats).image
+    if image is source or isinstance(image, ImageFile.ImageFile):
+        image = image.copy()
+    # Orientation and colour profile are in the pixels now: what is opened a second time must not change again.
+    image.info = {}
+    return image
 
 
-def open_photo(
+def open_with_size(
     source: ImageSource,
     *,
     max_pixels: int = DEFAULT_MAX_PIXELS,
     cover: tuple[int, int] | None = None,
     formats: Sequence[str] | None = None,
-) -> Photo:
-    """Like [`open_image`], and tells the original size."""
+) -> Opened:
+    """Does the work of [`open_image`] and tells the original size.
+
+    The image may be the caller's own, which saves a copy: read from it and leave it as it is.
+    """
     name = describe(source)
+    if isinstance(source, Mapping):
+        source = _from_column(source, name)
     if isinstance(source, str | os.PathLike):
-        with open(source, "rb") as file:
+        with _open_file(source) as file:
             return _from_file(file, name, max_pixels, cover, formats)
     if isinstance(source, bytes | bytearray | memoryview):
         return _from_file(io.BytesIO(source), name, max_pixels, cover, formats)
@@ -138,6 +157,18 @@ def open_photo(
     return _from_file(source, name, max_pixels, cover, formats)
 
 
+def is_one_image(source: Any) -> bool:
+    """Whether something is one image; whatever else can be iterated over is many.
+
+    An array or a tensor with four dimensions is a batch, and so is an array of paths.
+    """
+    if isinstance(source, str | os.PathLike | bytes | bytearray | memoryview | Mapping | Image.Image):
+        return True
+    if hasattr(source, "ndim") and hasattr(source, "dtype"):
+        return source.ndim not in (1, 4)
+    return hasattr(source, "read") or not (hasattr(source, "__iter__") or hasattr(source, "__getitem__"))
+
+
 def check_image(path: str | os.PathLike[str], *, max_pixels: int = DEFAULT_MAX_PIXELS) -> None:
     """Looks at a file's header only: quick, and finds all that is wrong with it but damaged image data.
 
@@ -145,15 +176,23 @@ def check_image(path: str | os.PathLike[str], *, max_pixels: int = DEFAULT_MAX_P
         FileNotFoundError: When there is no such file.
         ImageError: As [`open_image`] does.
     """
-    with open(path, "rb") as file, _read_header(file, os.fspath(path), None) as image:
+    with _open_file(path) as file, _read_header(file, os.fspath(path), None) as image:
         _check_size(image.size, os.fspath(path), max_pixels)
 
 
 def describe(source: Any) -> str:
     """Names a source in messages and tables: the path, or the kind of object."""
-    if isinstance(source, str | os.PathLike):
-        return os.fspath(source)
+    path = path_of(source)
+    if path is not None:
+        return path
     return str(getattr(source, "name", "") or f"<{type(source).__name__}>")
+
+
+def path_of(source: Any) -> str | None:
+    """The path that a source was given by or, in the column of a data set, with; None for what is in memory."""
+    if isinstance(source, Mapping):
+        source = source.get("path")
+    return os.fspath(source) if isinstance(source, str | os.PathLike) else None
 
 
 def reason_of(error: Exception, name: str) -> str:
@@ -165,7 +204,7 @@ def reason_of(error: Exception, name: str) -> str:
     return (str(error) or type(error).__name__).removeprefix(f"{name}: ")
 
 
-def to_rgb(image: Image.Image) -> Image.Image:
+def _to_rgb(image: Image.Image) -> Image.Image:
     """Converts a loaded PIL image of any mode to 8-bit sRGB, transparency over white."""
     profile = image.info.get("icc_profile")
     if image.mode in ("I", "F") or image.mode.startswith("I;16"):
@@ -180,7 +219,28 @@ def to_rgb(image: Image.Image) -> Image.Image:
     if profile:
         with contextlib.suppress(ImageCms.PyCMSError, OSError, ValueError, TypeError):
             return _profile_to_srgb(image, profile)
-    return image.convert("RGB")
+    return image if image.mode == "RGB" else image.convert("RGB")
+
+
+def _open_file(path: str | os.PathLike[str]) -> BinaryIO:
+    name = os.fspath(path)
+    mode = os.stat(path).st_mode
+    if stat.S_ISDIR(mode):
+        raise ImageError(
+            name,
+            "this is a folder, not a photo. List the photos in it with "
+            "dpiqa.scoring.image_files.find_images([folder]).paths, or score it with the command dpiqa score.",
+        )
+    if not stat.S_ISREG(mode):
+        raise ImageError(name, "this is not a regular file.")
+    return open(path, "rb")
+
+
+def _from_column(entry: Mapping[str, Any], name: str) -> bytes | str:
+    for key in ("bytes", "path"):
+        if entry.get(key) is not None:
+            return entry[key]
+    raise ValueError(f"{name}: expected a dict with the bytes or the path of an image, found keys {sorted(entry)}.")
 
 
 def _read_header(file: BinaryIO, name: str, formats: Sequence[str] | None) -> Image.Image:
@@ -203,7 +263,7 @@ def _read_header(file: BinaryIO, name: str, formats: Sequence[str] | None) -> Im
 
 def _from_file(
     file: BinaryIO, name: str, max_pixels: int, cover: tuple[int, int] | None, formats: Sequence[str] | None
-) -> Photo:
+) -> Opened:
     with _read_header(file, name, formats) as image:
         if cover is None or image.format != "JPEG":
             return _from_pil(image, name, max_pixels)
@@ -211,10 +271,10 @@ def _from_file(
         turned = _orientation(image) in _TURNED
         size = image.size[::-1] if turned else image.size
         image.draft(None, cover[::-1] if turned else cover)
-        return Photo(_from_pil(image, name, max_pixels).image, *size)
+        return Opened(_from_pil(image, name, max_pixels).image, *size)
 
 
-def _from_pil(image: Image.Image, name: str, max_pixels: int) -> Photo:
+def _from_pil(image: Image.Image, name: str, max_pixels: int) -> Opened:
     _check_size(image.size, name, max_pixels)
     if ImageFile.LOAD_TRUNCATED_IMAGES:
         raise RuntimeError(
@@ -223,14 +283,12 @@ def _from_pil(image: Image.Image, name: str, max_pixels: int) -> Photo:
     try:
         image.load()
         transpose = _TRANSPOSE.get(_orientation(image))
-        image = to_rgb(image if transpose is None else image.transpose(transpose))
+        image = _to_rgb(image if transpose is None else image.transpose(transpose))
     except MemoryError:
         raise
     except Exception as error:  # see _from_file
         raise CorruptImageError(name, f"the image data are damaged or cut short ({error}).") from error
-    # Orientation and colour profile are in the pixels now: what is opened a second time must not change again.
-    image.info = {}
-    return Photo(image, *image.size)
+    return Opened(image, *image.size)
 
 
 # EXIF orientation (tag 0x0112) to what turns the pixels upright; the last four swap width and height.
@@ -347,7 +405,7 @@ def _array_to_pil(source: Any) -> Image.Image:
         array = source
     if array.ndim == 3 and array.shape[2] == 1:
         array = array[:, :, 0]
-    if array.dtype == np.uint16:
+    if array.dtype.newbyteorder("=") == np.uint16:
         array = np.round(array / 257).astype(np.uint8)
     elif np.issubdtype(array.dtype, np.floating):
         if not np.isfinite(array).all():

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+import numpy as np
 import torch
 from transformers import Pipeline
 
 from .calibration import calibrate
+from .image_processing_dpiqa import PhotoPixels
 from .image_urls import download_image, is_url
-from .images import OPENING_ERRORS, ImageError, describe, open_photo, reason_of
+from .images import OPENING_ERRORS, ImageError, describe, reason_of
 
 TASK = "image-quality-assessment"
 
@@ -90,22 +92,22 @@ class ImageQualityAssessmentPipeline(Pipeline):
         return preprocess, {}, {} if return_map is None else {"return_map": return_map}
 
     def preprocess(self, image: Any, allow_urls: bool = False, raise_errors: bool = False) -> dict[str, Any]:
-        size = self.image_processor.size
-        cover = (size["width"], size["height"])
+        failure = None
         try:
             if is_url(image):
                 if not allow_urls:
                     raise ImageError(image, "URLs are fetched only with allow_urls=True.")
                 image = download_image(image)
-            photo = open_photo(image, cover=cover)
-            pixels = self.image_processor(photo.image, return_tensors="pt")["pixel_values"].to(self.model.dtype)
+            photo = self.image_processor.read_photo(image)
         except OPENING_ERRORS as error:
             if raise_errors:
                 raise
             # Something of the right shape, so that the rest of the batch goes on.
-            pixels = torch.zeros(1, 3, *reversed(cover), dtype=self.model.dtype)
-            return {"pixel_values": pixels, "width": None, "height": None, "error": reason_of(error, describe(image))}
-        return {"pixel_values": pixels, "width": photo.width, "height": photo.height, "error": None}
+            size = self.image_processor.size
+            photo = PhotoPixels(np.zeros((size["height"], size["width"], 3), np.uint8), 0, 0)
+            failure = reason_of(error, describe(image))
+        pixels = torch.from_numpy(self.image_processor.normalise(photo.pixels[None])).to(self.model.dtype)
+        return {"pixel_values": pixels, "width": photo.width or None, "height": photo.height or None, "error": failure}
 
     def _forward(self, inputs: dict[str, Any]) -> dict[str, Any]:
         output = self.model(inputs.pop("pixel_values"))

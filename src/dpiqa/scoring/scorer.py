@@ -16,8 +16,8 @@ from transformers import AutoModel, PreTrainedConfig
 
 from ..checkpoints import bundled_checkpoint
 from ..models.calibration import calibrate
-from ..models.image_processing_dpiqa import DPIQAImageProcessor
-from ..models.images import DEFAULT_MAX_PIXELS, OPENING_ERRORS, ImageSource, describe, open_photo, reason_of
+from ..models.image_processing_dpiqa import DPIQAImageProcessor, PhotoPixels
+from ..models.images import DEFAULT_MAX_PIXELS, OPENING_ERRORS, ImageSource, describe, reason_of
 from ..models.modeling_dpiqa_student import DPIQAStudent
 
 if TYPE_CHECKING:
@@ -159,7 +159,7 @@ class Scorer:
         """
         if isinstance(images, list | tuple):
             return list(self.stream(images, return_map=return_map))
-        return self._score_batch([self._prepare(images)], return_map)[0]
+        return self._score_batch([self._read(images)], return_map)[0]
 
     def stream(self, images: Iterable[ImageSource], *, return_map: bool = False) -> Iterator[Score]:
         """Scores any number of images in order, in constant memory.
@@ -172,59 +172,51 @@ class Scorer:
             One [`Score`] per image, with `error` set where it cannot be scored.
         """
         source = iter(images)
-        pending: deque[Future[_Prepared | Score]] = deque()
+        pending: deque[Future[PhotoPixels | Score]] = deque()
         pool = ThreadPoolExecutor(self.workers, thread_name_prefix="dpiqa-decode")
         try:
             while True:
                 for image in islice(source, 3 * self.batch_size - len(pending)):
-                    pending.append(pool.submit(self._prepare_or_error, image))
+                    pending.append(pool.submit(self._read_or_error, image))
                 if not pending:
                     return
                 batch = [pending.popleft().result() for _ in range(min(self.batch_size, len(pending)))]
-                scores = iter(self._score_batch([item for item in batch if isinstance(item, _Prepared)], return_map))
+                scores = iter(self._score_batch([item for item in batch if isinstance(item, PhotoPixels)], return_map))
                 for item in batch:
                     yield item if isinstance(item, Score) else next(scores)
         finally:
             pool.shutdown(cancel_futures=True)
 
-    def _prepare(self, image: ImageSource) -> _Prepared:
-        size = self.processor.size
-        photo = open_photo(image, max_pixels=self.max_pixels, cover=(size["width"], size["height"]))
-        pixels = self.processor(photo.image, return_tensors="pt")["pixel_values"][0]
-        return _Prepared(pixels, photo.width, photo.height)
+    def _read(self, image: ImageSource) -> PhotoPixels:
+        return self.processor.read_photo(image, max_pixels=self.max_pixels)
 
-    def _prepare_or_error(self, image: ImageSource) -> _Prepared | Score:
+    def _read_or_error(self, image: ImageSource) -> PhotoPixels | Score:
         try:
-            return self._prepare(image)
+            return self._read(image)
         except OPENING_ERRORS as error:
             return Score(float("nan"), error=reason_of(error, describe(image)))
 
     @torch.inference_mode()
-    def _score_batch(self, batch: list[_Prepared], return_map: bool) -> list[Score]:
+    def _score_batch(self, batch: list[PhotoPixels], return_map: bool) -> list[Score]:
         if not batch:
             return []
-        pixels = torch.stack([item.pixels for item in batch])
+        if len({photo.pixels.shape for photo in batch}) > 1:  # a processor that does not resize
+            return [score for photo in batch for score in self._score_batch([photo], return_map)]
+        pixels = torch.from_numpy(self.processor.normalise(np.stack([photo.pixels for photo in batch])))
         output = self.model(pixels.to(self.device, self.dtype, memory_format=torch.channels_last))
         values = output.score.double().cpu().numpy()
         maps: Sequence[np.ndarray | None] = [None] * len(batch)
         if return_map and output.quality_map is not None:
             maps = list(output.quality_map.float().cpu().numpy())
         return [
-            replace(self.calibrated(float(value)), quality_map=quality_map, width=item.width, height=item.height)
-            for value, quality_map, item in zip(values, maps, batch, strict=True)
+            replace(self.calibrated(float(value)), quality_map=quality_map, width=photo.width, height=photo.height)
+            for value, quality_map, photo in zip(values, maps, batch, strict=True)
         ]
 
     def calibrated(self, score: float) -> Score:
         """Adds the percentile and the interval from the checkpoint's calibration to a bare score."""
         calibration = calibrate(score, self.model.config)
         return Score(score, calibration.percentile, calibration.interval)
-
-
-@dataclass(frozen=True)
-class _Prepared:
-    pixels: torch.Tensor
-    width: int
-    height: int
 
 
 def pick_device() -> torch.device:

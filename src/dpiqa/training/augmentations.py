@@ -5,16 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import numpy as np
 import torch
-from PIL import Image, ImageOps
 
 from ..models.image_processing_dpiqa import DPIQAImageProcessor
-from ..models.images import open_image
 
 # Mirroring is the one change of the whole photo that no rater would notice; the published training has none.
-AUGMENTATIONS: dict[str, Callable[[Image.Image], Image.Image]] = {
-    "original": lambda photo: photo,
-    "mirrored": ImageOps.mirror,
+AUGMENTATIONS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
+    "original": lambda pixels: pixels,
+    "mirrored": lambda pixels: pixels[:, ::-1],
 }
 
 
@@ -24,8 +23,7 @@ def augmented_pixels(
     """A photo, augmented, as a model takes it.
 
     Args:
-        image: Entry of an `image` column: `bytes`, or the `path` of a file. It is decoded at the scale that covers
-            the processor's size.
+        image: Entry of an `image` column: `bytes`, or the `path` of a file.
         processor: The model's.
         augmentation: One of `AUGMENTATIONS`.
 
@@ -38,9 +36,8 @@ def augmented_pixels(
     """
     if augmentation not in AUGMENTATIONS:
         raise ValueError(f"Unknown augmentation {augmentation!r}: expected {', '.join(AUGMENTATIONS)}.")
-    cover = (processor.size["width"], processor.size["height"])
-    photo = open_image(image["bytes"] or image["path"], cover=cover)
-    return processor(AUGMENTATIONS[augmentation](photo), return_tensors="pt")["pixel_values"][0]
+    pixels = AUGMENTATIONS[augmentation](processor.read_photo(image).pixels)
+    return torch.from_numpy(processor.normalise(pixels))
 
 
 __all__ = ["AUGMENTATIONS", "augmented_pixels"]

@@ -10,9 +10,10 @@ from transformers import PreTrainedConfig
 
 from ..models.image_processing_dpiqa import DPIQAImageProcessor
 from ..models.modeling_dpiqa import DPIQAModel
+from ..scoring.fingerprint import fingerprint
 from ..scoring.frozen_teacher import freeze_for_inference
 from .losses import training_losses
-from .photo_cache import PhotoCache, network_key
+from .photo_cache import PhotoCache
 from .trainer import DPIQATrainer
 
 # What a configuration holds beside the network: where it came from, and what is made of its scores.
@@ -44,7 +45,7 @@ class TeacherTargets(PhotoCache):
     ):
         self.teacher = freeze_for_inference(teacher, dtype=dtype)
         settings = {name: value for name, value in teacher.config.to_dict().items() if name not in _NO_INFLUENCE}
-        key = network_key(teacher, settings, processor.to_dict(), str(self.teacher.dtype))
+        key = fingerprint(teacher, settings, processor.to_dict(), str(self.teacher.dtype))
         super().__init__(folder, key, processor)
 
     def compute(self, pixel_values: torch.Tensor) -> dict[str, torch.Tensor]:

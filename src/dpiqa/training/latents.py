@@ -8,7 +8,8 @@ import torch
 
 from ..models.image_processing_dpiqa import DPIQAImageProcessor
 from ..models.modeling_dpiqa import DPIQAModel
-from .photo_cache import PhotoCache, network_key
+from ..scoring.fingerprint import fingerprint
+from .photo_cache import PhotoCache
 
 
 class AutoencoderLatents(PhotoCache):
@@ -38,7 +39,7 @@ class AutoencoderLatents(PhotoCache):
             )
         self.teacher = teacher
         settings = (config.autoencoder_type, config.autoencoder_config, config.pixel_range, processor.to_dict())
-        super().__init__(folder, network_key(teacher.autoencoder, *settings), processor)
+        super().__init__(folder, fingerprint(teacher.autoencoder, *settings), processor)
 
     def compute(self, pixel_values: torch.Tensor) -> dict[str, torch.Tensor]:
         weight = next(self.teacher.autoencoder.parameters())

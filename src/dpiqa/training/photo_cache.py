@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import uuid
 import zlib
@@ -16,7 +15,6 @@ from typing import Any, ClassVar
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
-from torch import nn
 from torch.utils.data import DataLoader, Dataset
 from transformers.utils.logging import tqdm
 
@@ -35,7 +33,7 @@ class PhotoCache(ABC):
 
     Args:
         folder: Where to keep the files of all networks.
-        key: Names the network; see [`network_key`].
+        key: Names the network; see [`dpiqa.scoring.fingerprint.fingerprint`].
         processor: The network's own processor; a model that is trained may see other pixels of the same photo.
 
     Attributes:
@@ -131,21 +129,6 @@ class _Pixels(Dataset):
         return augmented_pixels(self.rows[row]["image"], self.processor, augmentation)
 
 
-def network_key(network: nn.Module, *settings: Any) -> str:
-    """Names a network by its content: 32 hexadecimal digits of SHA-256 over weights and settings.
-
-    Args:
-        network: Its parameters and buffers count, with their names.
-        *settings: Whatever else its output follows from, as JSON.
-    """
-    digest = hashlib.sha256()
-    for name, tensor in sorted(network.state_dict().items()):
-        digest.update(name.encode())
-        digest.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes())
-    digest.update(json.dumps(settings, sort_keys=True, default=str).encode())
-    return digest.hexdigest()[:32]
-
-
 def _checksum(tensors: Mapping[str, torch.Tensor]) -> str:
     value = 0
     for name in sorted(tensors):
@@ -163,4 +146,4 @@ def _save_atomically(tensors: dict[str, torch.Tensor], path: Path) -> None:
         temporary.unlink(missing_ok=True)
 
 
-__all__ = ["PhotoCache", "network_key"]
+__all__ = ["PhotoCache"]
