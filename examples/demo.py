@@ -20,7 +20,7 @@ from transformers.utils import logging
 
 from dpiqa import Score, Scorer
 from dpiqa.scoring.quality_maps import colour_range, overlay
-from dpiqa.scoring.score_files import CsvWriter, to_row
+from dpiqa.scoring.score_files import open_writer, to_row
 
 CELL = 240  # width of a picture on the contact sheet, in pixels
 MARGIN = 12
@@ -89,7 +89,7 @@ def main() -> int:
     logging.disable_progress_bar()
     scorer = Scorer.from_pretrained(arguments.model)
     scores = dict(zip(paths, scorer([*paths.values()], return_map=True), strict=True))
-    with CsvWriter(arguments.output / "scores.csv") as writer:
+    with open_writer(arguments.output / "scores.csv", overwrite=True) as writer:
         for key, path in paths.items():
             writer.write(to_row(str(path), scores[key]))
     sheet = contact_sheet(paths, scores, colour_range(scorer.model.config.score_quantiles))

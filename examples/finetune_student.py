@@ -64,7 +64,9 @@ def main(arguments: FineTuningArguments, training: DPIQATrainingArguments) -> li
         student.freeze_early_layers(arguments.frozen_blocks)
     student.to(memory_format=torch.channels_last)
     photos = {
-        split: PhotoDataset(rows, processor, augmentations=arguments.augmentations if split == "train" else ("original",))
+        split: PhotoDataset(
+            rows, processor, augmentations=arguments.augmentations if split == "train" else ("original",)
+        )
         for split, rows in splits.photos.items()
     }
     trainer = DPIQATrainer(

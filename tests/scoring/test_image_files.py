@@ -1,3 +1,6 @@
+import errno
+import os
+
 import pytest
 
 from dpiqa.scoring.image_files import find_images
@@ -55,5 +58,69 @@ def test_a_named_file_is_kept_whatever_it_is_called_and_also_when_missing(tmp_pa
 
 
 def test_a_pattern_without_a_match_is_an_error(tmp_path):
-    with pytest.raises(FileNotFoundError, match=r"no file matches '.*\*\.jpg'"):
-        find_images([f"{tmp_path}/*.jpg"])
+    assert find_images([f"{tmp_path}/*.jpg"]).entries == [(f"{tmp_path}/*.jpg", "no file matches this pattern")]
+
+
+def test_names_of_a_list_are_no_patterns(tmp_path):
+    touch(tmp_path, "gone1.jpg")
+    assert find_images([f"{tmp_path}/gone[1].jpg"], patterns=False).paths == [f"{tmp_path}/gone[1].jpg"]
+
+
+def test_raw_files_are_counted_by_kind(tmp_path):
+    touch(tmp_path, "a.jpg", "b.CR2", "c.cr2", "d.dng", "notes.txt")
+    found = find_images([str(tmp_path)])
+    assert (found.raw, found.skipped) == ({".CR2": 2, ".DNG": 1}, 4)
+
+
+def test_a_pipe_is_an_error(tmp_path):
+    os.mkfifo(tmp_path / "b.jpg")
+    expected = [(str(tmp_path / "b.jpg"), "not a regular file")]
+    assert find_images([str(tmp_path)]).entries == find_images([str(tmp_path / "b.jpg")]).entries == expected
+
+
+def test_a_folder_that_cannot_be_read_is_an_error(tmp_path, monkeypatch):
+    touch(tmp_path, "a.jpg", "sub/b.jpg")
+    scandir = os.scandir
+
+    def refuse(path):
+        if str(path).endswith("sub"):
+            raise PermissionError(errno.EACCES, "Permission denied")
+        return scandir(path)
+
+    monkeypatch.setattr("os.scandir", refuse)
+    assert find_images([str(tmp_path)]).entries == [
+        (str(tmp_path / "a.jpg"), None),
+        (str(tmp_path / "sub"), "this folder cannot be read (Permission denied)"),
+    ]
+
+
+@pytest.mark.parametrize("depth", [1_500, 2_100])
+def test_a_deep_folder(tmp_path, monkeypatch, depth):
+    """The deeper one is longer than a path can be."""
+    monkeypatch.chdir(tmp_path)
+    touch(tmp_path, "z.jpg")
+    for _ in range(depth):
+        os.mkdir("d")
+        os.chdir("d")
+    os.close(os.open("deep.jpg", os.O_CREAT))
+    monkeypatch.chdir(tmp_path)
+    found = find_images(["."])
+    assert found.paths[0] == "./z.jpg"
+    if depth == 1_500:
+        assert found.paths[1].endswith("d/deep.jpg")
+    else:
+        assert found.entries[-1][1] == "this folder cannot be read (File name too long)"
+    assert find_images(["**/*.jpg"]).entries
+    _remove_deep_folder()
+
+
+def _remove_deep_folder():
+    """Step by step, since the path is too long and the recursion too deep for others."""
+    depth = 0
+    while os.path.isdir("d"):
+        os.chdir("d")
+        depth += 1
+    os.remove("deep.jpg")
+    for _ in range(depth):
+        os.chdir("..")
+        os.rmdir("d")

@@ -53,6 +53,20 @@ def test_csv_to_an_open_file_leaves_it_open():
     assert file.getvalue().startswith(",".join(COLUMNS) + "\n")
 
 
+def test_a_bare_carriage_return_in_a_name_splits_no_row():
+    file = io.StringIO()
+    with CsvWriter(file) as writer:
+        writer.write(to_row("a\rb\nc.jpg", Score(0.5)))
+    [row] = csv.DictReader(io.StringIO(file.getvalue(), newline=""))
+    assert row["path"] == "a\rb\nc.jpg"
+    assert file.getvalue().endswith(",\n")
+
+
+def test_what_is_not_utf8_is_written_as_numbers():
+    row = to_row("caf\udce9.jpg", Score(float("nan"), error="cannot open caf\udce9.jpg"))
+    assert (row["path"], row["error"]) == (r"caf\xe9.jpg", r"cannot open caf\xe9.jpg")
+
+
 def test_json_lines(tmp_path):
     write(tmp_path / "x.jsonl")
     assert [json.loads(line) for line in (tmp_path / "x.jsonl").read_text(encoding="utf-8").splitlines()] == ROWS
@@ -72,5 +86,26 @@ def test_parquet_row_groups(tmp_path, monkeypatch):
 
 
 def test_another_suffix_is_an_error_that_lists_the_known(tmp_path):
-    with pytest.raises(ValueError, match=r"cannot write \.xlsx: expected \.csv, \.jsonl, \.parquet"):
-        open_writer(tmp_path / "x.xlsx")
+    with (
+        pytest.raises(ValueError, match=r"cannot write \.xlsx: expected \.csv, \.jsonl, \.parquet"),
+        open_writer(tmp_path / "x.xlsx"),
+    ):
+        pass
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".jsonl", ".parquet"])
+def test_a_file_has_its_name_once_it_is_whole(tmp_path, suffix):
+    path = tmp_path / f"x{suffix}"
+    with open_writer(path) as writer:
+        writer.write(ROWS[0])
+        assert not path.exists()
+    assert [file.name for file in tmp_path.iterdir()] == [path.name]
+
+
+def test_an_existing_file_is_replaced_only_when_asked(tmp_path):
+    (tmp_path / "x.csv").write_text("old")
+    with pytest.raises(FileExistsError, match="exists already"), open_writer(tmp_path / "x.csv"):
+        pass
+    with open_writer(tmp_path / "x.csv", overwrite=True) as writer:
+        writer.write(ROWS[0])
+    assert (tmp_path / "x.csv").read_text().startswith("path,score")

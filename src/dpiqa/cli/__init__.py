@@ -1,25 +1,47 @@
 """The `dpiqa` command. Each subcommand is one thin file; what it does is in the library."""
 
+from typing import Annotated
+
 import typer
 
+from ..version import __version__
 from .convert import convert
 from .demo import demo
 from .env import env
 from .evaluate import evaluate
 from .prepare import distort, prepare
+from .push import push
 from .score import score
 
 app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
-    help="Blind image quality assessment: how good does a photo look?",
+    context_settings={"help_option_names": ["--help", "-h"]},
 )
+
+
+def _print_version(asked: bool) -> None:
+    if asked:
+        print(f"dpiqa {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _dpiqa(
+    version: Annotated[
+        bool, typer.Option("--version", help="Show the version and exit.", callback=_print_version, is_eager=True)
+    ] = False,
+) -> None:
+    """Blind image quality assessment: how good does a photo look?"""
+
+
 app.command()(score)
 app.command()(evaluate)
 app.command()(prepare)
 app.command()(distort)
 app.command()(convert)
+app.command()(push)
 app.command()(demo)
 app.command()(env)
 

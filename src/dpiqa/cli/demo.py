@@ -6,6 +6,8 @@ from typing import Annotated
 
 import typer
 
+from .terminal import sentence
+
 
 def demo(
     model: Annotated[
@@ -17,16 +19,18 @@ def demo(
         ),
     ] = None,
     host: Annotated[str | None, typer.Option(help="Address to listen on.", show_default="this machine only")] = None,
-    port: Annotated[int | None, typer.Option(help="Port.", show_default="the first free one from 7860")] = None,
+    port: Annotated[
+        int | None, typer.Option(min=1, max=65535, help="Port.", show_default="the first free one from 7860")
+    ] = None,
 ) -> None:
-    """Open the app of the Space on this machine: score, rank and degrade photos in a browser."""
+    """Open the app of the Space on this machine: score, rank and distort photos in a browser."""
     try:
         from ..demo import serve
     except ModuleNotFoundError as error:
-        if error.name != "gradio":
+        if error.name not in ("gradio", "starlette"):
             raise
         raise typer.BadParameter('the app needs gradio: pip install "dpiqa[demo]"') from None
     try:
         serve(model, host=host, port=port)
     except (OSError, ValueError) as error:
-        raise typer.BadParameter(str(error), param_hint="--model, --host or --port") from None
+        raise typer.BadParameter(sentence(error), param_hint="--model, --host or --port") from None

@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+import io
 import os
+import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
-if TYPE_CHECKING:
-    import numpy as np
+from .load import load_scorer
+from .terminal import print_table, sentence, visible
 
+if TYPE_CHECKING:
+    from ..scoring.image_files import FoundImages
+    from ..scoring.map_files import MapFolder
     from ..scoring.scorer import Score, Scorer
 
-_MAP_SIDE = 1024
+    Row = dict[str, Any]
 
 
 def score(
@@ -32,139 +37,228 @@ def score(
     batch_size: Annotated[
         int | None,
         typer.Option(
-            min=1, help="Photos per forward pass; scores do not depend on it.", show_default="16; less for a teacher"
+            min=1,
+            max=4096,
+            help="Photos per forward pass; scores do not depend on it.",
+            show_default="16; less for a teacher",
         ),
     ] = None,
-    workers: Annotated[int | None, typer.Option(min=1, help="Decoding threads.", show_default="one per core")] = None,
+    workers: Annotated[
+        int | None, typer.Option(min=1, max=1024, help="Decoding threads.", show_default="one per core")
+    ] = None,
     output: Annotated[Path | None, typer.Option("--output", "-o", help="A .csv, .jsonl or .parquet file.")] = None,
     maps: Annotated[Path | None, typer.Option(help="Folder for quality maps laid over the photos, as PNG.")] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace files that exist.")] = False,
     sort: Annotated[bool, typer.Option("--sort", help="Best photo first, errors last.")] = False,
     strict: Annotated[
-        bool, typer.Option("--strict", help="Exit with status 1 when a photo cannot be scored.")
+        bool, typer.Option("--strict", help="Exit with status 1 when a photo has no score, or a map is not written.")
     ] = False,
 ) -> None:
     """Score photos: higher is better, 0 to 1 on the scale of human opinion scores.
 
     A table on a terminal, CSV in a pipe, a file with --output. Photos that cannot be scored become rows with an error.
     """
-    from ..scoring.image_files import find_images
-    from ..scoring.score_files import to_row
-
-    try:
-        found = find_images(_read_names(inputs))
-    except FileNotFoundError as error:
-        raise typer.BadParameter(str(error), param_hint="INPUTS") from None
-    if not found.paths:
-        raise typer.BadParameter(f"no photos found ({found.skipped} other files skipped)", param_hint="INPUTS")
-
-    with _writer(output) as write:
-        scorer = _load(model, device=device, dtype=dtype, batch_size=batch_size, workers=workers)
-        if maps is not None and getattr(scorer.model.config, "head", None) != "pooled":
-            raise typer.BadParameter("only students with the pooled head have quality maps", param_hint="--maps")
-        rows: Iterator[dict[str, Any]] = (to_row(path, result) for path, result in _score(scorer, found.paths, maps))
-        if sort:
-            rows = iter(sorted(rows, key=lambda row: (row["score"] is None, -(row["score"] or 0))))
-        failed = 0
+    found = _find(inputs)
+    if output is not None:
+        _check_output(output, found, overwrite, reads_stdin="-" in inputs)
+    scorer = load_scorer(model, device=device, dtype=dtype, batch_size=batch_size, workers=workers)
+    pictures = None if maps is None else _MapPictures(scorer, maps, found.paths, overwrite)
+    rows = _Rows(_score(scorer, found, pictures), sort)
+    with _one_sentence(output), _writer(output, overwrite, scorer) as write:
         for row in rows:
-            failed += row["error"] is not None
             write(row)
-    _summarise(len(found.paths), failed, found.skipped, output)
-    raise typer.Exit(1 if strict and failed else 0)
+    _summarise(rows, found, pictures, output)
+    failed = rows.failed > 0 or (pictures is not None and pictures.failed > 0)
+    raise typer.Exit(1 if rows.scored == 0 or (strict and failed) else 0)
 
 
-def _read_names(inputs: list[str]) -> list[str]:
-    names: list[str] = []
+def _find(inputs: list[str]) -> FoundImages:
+    from ..scoring.image_files import FoundImages
+
+    found = FoundImages()
     for name in inputs:
-        names += [line.rstrip("\r\n") for line in sys.stdin if line.strip()] if name == "-" else [name]
-    return names
+        if name == "-":
+            for line in _names_on_stdin():
+                found.add(line, patterns=False)
+        else:
+            found.add(name)
+    if not found.entries:
+        raise typer.BadParameter(f"no photos found ({_skipped(found) or 'nothing is there'})", param_hint="INPUTS")
+    if "-" not in inputs and not any(os.path.lexists(path) for path, _ in found.entries):
+        names = ", ".join(visible(path) for path, _ in found.entries[:3])
+        more = f" and {len(found.entries) - 3} more" if len(found.entries) > 3 else ""
+        raise typer.BadParameter(f"no file or folder matches {names}{more}", param_hint="INPUTS")
+    return found
 
 
-def _load(model: str | None, **options: Any) -> Scorer:
-    import torch
-    from transformers.utils import logging
+def _names_on_stdin() -> Iterator[str]:
+    # As bytes: file names need not be text.
+    for line in sys.stdin.buffer.read().removeprefix(b"\xef\xbb\xbf").split(b"\n"):
+        if line.strip():
+            yield os.fsdecode(line.removesuffix(b"\r"))
 
-    from ..scoring.scorer import Scorer
 
-    logging.disable_progress_bar()
-    logging.set_verbosity_error()
+def _check_output(output: Path, found: FoundImages, overwrite: bool, *, reads_stdin: bool) -> None:
+    from ..scoring.score_files import check_output
+
     try:
-        return Scorer.from_pretrained(model, **options)
-    except (OSError, ValueError, RuntimeError, torch.AcceleratorError) as error:
-        raise typer.BadParameter(str(error), param_hint="--model, --device or --dtype") from None
+        check_output(output, overwrite=overwrite)
+        if output.exists():
+            read = [path for path, _ in found.entries if os.path.exists(path) and output.samefile(path)]
+            if read or (reads_stdin and os.path.samestat(os.fstat(0), output.stat())):
+                raise ValueError(f"{output} is also one of the inputs")
+    except (ValueError, OSError) as error:
+        raise typer.BadParameter(sentence(error), param_hint="--output") from None
 
 
-def _score(scorer: Scorer, paths: list[str], maps: Path | None) -> Iterator[tuple[str, Score]]:
+class _MapPictures:
+    """Writes the map of a photo; what goes wrong is counted, and the run goes on."""
+
+    def __init__(self, scorer: Scorer, folder: Path, photos: list[str], overwrite: bool):
+        from ..scoring.map_files import MapFolder
+
+        if getattr(scorer.model.config, "head", None) != "pooled":
+            raise typer.BadParameter("only students with the pooled head have quality maps", param_hint="--maps")
+        self._maps: MapFolder = MapFolder(folder, photos, scorer.model.config.score_quantiles, overwrite=overwrite)
+        self._max_pixels = scorer.max_pixels
+        self.failed = 0
+        self.first_failure = ""
+
+    def save(self, path: str, result: Score) -> None:
+        from ..models.images import OPENING_ERRORS
+
+        if result.quality_map is None:
+            return
+        try:
+            self._maps.save(path, result.quality_map, max_pixels=self._max_pixels)
+        except OPENING_ERRORS as error:
+            self.first_failure = self.first_failure or sentence(error)
+            self.failed += 1
+
+
+def _score(scorer: Scorer, found: FoundImages, pictures: _MapPictures | None) -> Iterator[Row]:
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
 
+    from ..scoring.score_files import to_row
+    from ..scoring.scorer import Score
+
+    results = scorer.stream(found.paths, return_map=pictures is not None)
     console = Console(stderr=True)
     columns = (BarColumn(), MofNCompleteColumn(), "photos", TimeRemainingColumn())
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
-        scores = scorer.stream(paths, return_map=maps is not None)
-        for path, result in progress.track(zip(paths, scores, strict=True), total=len(paths)):
-            if maps is not None and result.quality_map is not None:
-                _save_map(path, result.quality_map, scorer, maps)
-            yield path, result
+        for path, error in progress.track(found.entries):
+            result = next(results) if error is None else Score(float("nan"), error=error)
+            if pictures is not None:
+                pictures.save(path, result)
+            yield to_row(path, result)
 
 
-def _save_map(path: str, quality_map: np.ndarray, scorer: Scorer, maps: Path) -> None:
-    from ..models.images import open_image
-    from ..scoring.quality_maps import colour_range, overlay
+class _Rows:
+    """Rows that count themselves; sorted ones also come, as far as they are, when scoring ends early."""
 
-    photo = open_image(path, cover=(_MAP_SIDE, _MAP_SIDE), max_pixels=scorer.max_pixels)
-    photo.thumbnail((_MAP_SIDE, _MAP_SIDE))
-    # The photo's path again below the folder, from here or else from the root, so that no ".." leads out of it.
-    absolute = Path(os.path.abspath(path))
-    base = Path.cwd() if absolute.is_relative_to(Path.cwd()) else Path(absolute.anchor)
-    target = maps / absolute.relative_to(base).with_name(absolute.name + ".png")
-    target.parent.mkdir(parents=True, exist_ok=True)
-    limits = colour_range(scorer.model.config.score_quantiles)
-    overlay(photo, quality_map, limits).save(target)
+    def __init__(self, rows: Iterable[Row], sort: bool):
+        self._rows = rows
+        self._sort = sort
+        self.scored = self.failed = 0
+
+    def __iter__(self) -> Iterator[Row]:
+        if not self._sort:
+            yield from map(self._counted, self._rows)
+            return
+        rows: list[Row] = []
+        try:
+            for row in self._rows:
+                rows.append(self._counted(row))
+        finally:
+            yield from sorted(rows, key=lambda row: (row["score"] is None, -(row["score"] or 0)))
+
+    def _counted(self, row: Row) -> Row:
+        self.scored += row["error"] is None
+        self.failed += row["error"] is not None
+        return row
 
 
 @contextmanager
-def _writer(output: Path | None) -> Iterator[Any]:
+def _writer(output: Path | None, overwrite: bool, scorer: Scorer) -> Iterator[Callable[[Row], None]]:
     from ..scoring.score_files import CsvWriter, open_writer
 
     if output is not None:
-        try:
-            writer = open_writer(output)
-        except (ValueError, OSError) as error:
-            raise typer.BadParameter(str(error), param_hint="--output") from None
-        with writer:
+        with open_writer(output, overwrite=overwrite) as writer:
             yield writer.write
     elif sys.stdout.isatty():
-        rows: list[dict[str, Any]] = []
-        yield rows.append
-        _print_table(rows)
+        _reconfigure_stdout(errors="backslashreplace")
+        config = scorer.model.config
+        calibrated = config.interval_half_width is not None
+        rows: list[Row] = []
+        try:
+            yield rows.append
+        finally:
+            print_table(rows, f"{100 * config.interval_coverage:g} % interval" if calibrated else "interval")
     else:
+        _reconfigure_stdout(encoding="utf-8")
         with CsvWriter(sys.stdout) as writer:
             yield writer.write
+        sys.stdout.flush()
 
 
-def _print_table(rows: list[dict[str, Any]]) -> None:
-    from rich.console import Console
-    from rich.table import Table
-
-    table = Table("score", "90 % interval", "percentile", "size", "photo", box=None, header_style="bold")
-    for column in table.columns[:4]:
-        column.justify = "right"
-    for row in rows:
-        if row["error"] is not None:
-            table.add_row("[red]error[/red]", "", "", "", f"{row['path']}: {row['error']}")
-            continue
-        interval = "" if row["low"] is None else f"{row['low']:.2f} .. {row['high']:.2f}"
-        percentile = "" if row["percentile"] is None else f"{row['percentile']:.0f}"
-        size = f"{row['width']}x{row['height']}"
-        table.add_row(f"{row['score']:.3f}", interval, percentile, size, row["path"])
-    Console().print(table)
+def _reconfigure_stdout(**options: Any) -> None:
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(**options)
 
 
-def _summarise(count: int, failed: int, skipped: int, output: Path | None) -> None:
-    from rich.console import Console
+@contextmanager
+def _one_sentence(output: Path | None) -> Iterator[None]:
+    """Says in one sentence what ends a run early, and where the rows until then are.
 
-    parts = [f"{count - failed} scored"]
-    parts += [f"{failed} with errors"] if failed else []
-    parts += [f"{skipped} other files skipped"] if skipped else []
-    parts += [f"written to {output}"] if output else []
-    Console(stderr=True).print(", ".join(parts), highlight=False)
+    Asked to stop by a signal, a run ends as if interrupted, so that its files are closed.
+    """
+    stops = [number for name in ("SIGTERM", "SIGHUP") if (number := getattr(signal, name, None)) is not None]
+    # What is ignored, as SIGHUP under nohup, stays so.
+    stops = [number for number in stops if signal.getsignal(number) is signal.SIG_DFL]
+    for number in stops:
+        signal.signal(number, lambda number, _: sys.exit(128 + number))
+    try:
+        yield
+    except KeyboardInterrupt:
+        _stop("interrupted", 130, output)
+    except SystemExit as error:
+        _stop("asked to stop", int(error.code or 1), output)
+    except BrokenPipeError:  # as by `head`: nobody reads any more
+        _stop(None, 1, output)
+    except OSError as error:
+        _stop(f"cannot write {output or 'the rows'}: {error.strerror or error}", 1, output)
+    finally:
+        for number in stops:
+            signal.signal(number, signal.SIG_DFL)
+
+
+def _stop(reason: str | None, status: int, output: Path | None) -> NoReturn:
+    from ..scoring.score_files import part_of
+
+    if output is None and sys.stdout is sys.__stdout__ and sys.stdout is not None:
+        # What could not be written is still in its buffer, and Python would try again on its way out.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    if reason is not None:
+        part = None if output is None else part_of(output)
+        kept = f"; what was scored until then is in {part}" if part is not None and part.exists() else ""
+        print(visible(f"{reason}{kept}"), file=sys.stderr)
+    raise typer.Exit(status)
+
+
+def _summarise(rows: _Rows, found: FoundImages, pictures: _MapPictures | None, output: Path | None) -> None:
+    parts = [f"{rows.scored} scored"]
+    parts += [f"{rows.failed} with errors"] if rows.failed else []
+    parts += [_skipped(found)] if found.skipped else []
+    parts += [f"written to {visible(str(output))}"] if output else []
+    print(", ".join(parts), file=sys.stderr)
+    if pictures is not None and pictures.failed:
+        print(f"{pictures.failed} maps not written, the first since {pictures.first_failure}", file=sys.stderr)
+
+
+def _skipped(found: FoundImages) -> str:
+    num_raw = sum(found.raw.values())
+    parts = [f"{found.skipped - num_raw} other files skipped"] if found.skipped > num_raw else []
+    if num_raw:
+        parts.append(f"{num_raw} RAW files ({', '.join(sorted(found.raw))}): export them as JPEG first")
+    return ", ".join(parts)

@@ -12,7 +12,7 @@ from gradio.utils import get_upload_folder
 from huggingface_hub import ModelCard
 
 from ..models.images import OPENING_ERRORS, reason_of
-from ..scoring.score_files import CsvWriter
+from ..scoring.score_files import open_writer
 from ..scoring.scorer import Scorer
 from . import views
 from .api import add_endpoints
@@ -175,7 +175,7 @@ def _examples(photo: gr.Image) -> None:
 
 def _write_csv(rated: list[Rated]) -> str:
     path = Path(tempfile.mkdtemp(dir=get_upload_folder())) / "scores.csv"
-    with CsvWriter(path) as writer:
+    with open_writer(path) as writer:
         for item in rated:
             writer.write(item.row())
     return str(path)

@@ -9,7 +9,6 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from mmap import ACCESS_READ, mmap
 from pathlib import Path
-from pickle import UnpicklingError
 from typing import Any, Literal
 
 import numpy as np
@@ -203,15 +202,22 @@ def _renamed(
 
 
 def _load_pickle(path: str | os.PathLike[str]) -> dict[str, torch.Tensor]:
-    try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except (UnpicklingError, RuntimeError, EOFError):
-        # PyTorch's own message recommends to run what is in the file.
-        raise ValueError(f"{path}: not a file of tensors that can be read without running code from it.") from None
+    content = _read_without_code(path, lambda: torch.load(path, map_location="cpu", weights_only=True))
     if not isinstance(content, dict) or not all(isinstance(value, torch.Tensor) for value in content.values()):
         found = f"a dict with {', '.join(map(str, content))}" if isinstance(content, dict) else type(content).__name__
         raise ValueError(f"{path}: expected a state dict, that is names and tensors, got {found}.")
     return content
+
+
+def _read_without_code(path: str | os.PathLike[str], read: Callable[[], Any]) -> Any:
+    try:
+        return read()
+    except (OSError, MemoryError):
+        raise
+    except Exception:
+        # On damaged data readers raise nearly anything, and PyTorch's and NumPy's own messages recommend to run what
+        # is in the file.
+        raise ValueError(f"{path}: not a file of tensors that can be read without running code from it.") from None
 
 
 def _load_tensor(source: str | os.PathLike[str] | torch.Tensor) -> torch.Tensor:
@@ -219,12 +225,12 @@ def _load_tensor(source: str | os.PathLike[str] | torch.Tensor) -> torch.Tensor:
         return source
     suffix = Path(source).suffix
     if suffix == ".npy":
-        tensor: Any = torch.from_numpy(np.load(source, allow_pickle=False))
+        tensor = _read_without_code(source, lambda: torch.from_numpy(np.load(source, allow_pickle=False)))
     elif suffix == ".safetensors":
-        tensors = load_file(source)
+        tensors = _read_without_code(source, lambda: load_file(source))
         tensor = next(iter(tensors.values())) if len(tensors) == 1 else tensors
     else:
-        tensor = torch.load(source, map_location="cpu", weights_only=True)
+        tensor = _read_without_code(source, lambda: torch.load(source, map_location="cpu", weights_only=True))
     if not isinstance(tensor, torch.Tensor) or tensor.ndim != 2 or not tensor.is_floating_point():
         raise ValueError(f"{source}: expected one floating point tensor of shape (num_prompts, width).")
     return tensor

@@ -4,82 +4,147 @@ from __future__ import annotations
 
 import glob
 import os
+import stat
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
 
 SUFFIXES = frozenset(
     ".jpg .jpeg .jpe .jfif .mpo .png .webp .gif .bmp .dib .tif .tiff .ppm .pgm .pbm .pnm .jp2 .j2k .jpx .tga .avif "
     ".heic .heif .hif .jxl".split()
 )
+# What cameras write before it is developed. Many are TIFF files whose first picture is a thumbnail: never open them.
+RAW_SUFFIXES = frozenset(
+    ".3fr .arw .cr2 .cr3 .crw .dcr .dng .erf .iiq .kdc .mef .mrw .nef .nrw .orf .pef .raf .raw .rw2 .rwl .sr2 .srf "
+    ".srw .x3f".split()
+)
 
 
 @dataclass
 class FoundImages:
-    """Photos in a stable order, and how many other files the walked folders held.
+    """Photos in a stable order, and what else was found.
 
     Attributes:
-        paths: Files named outright, and files with a photo's suffix from folders and patterns.
-        skipped: Hidden files and files of other kinds in walked folders.
+        entries: (path, why it cannot be opened) of photos, and of what was named or met and is none: a folder that
+            cannot be read, a pipe, a name that nothing bears. The second is None for what is worth a try.
+        skipped: Hidden files and files of other kinds in walked folders, RAW files among them.
+        raw: How many of the skipped are RAW files, by suffix in capitals.
     """
 
-    paths: list[str] = field(default_factory=list)
+    entries: list[tuple[str, str | None]] = field(default_factory=list)
     skipped: int = 0
+    raw: Counter[str] = field(default_factory=Counter)
+    _walked: set[tuple[int, int]] = field(default_factory=set, repr=False)
+
+    @property
+    def paths(self) -> list[str]:
+        """The files that are worth a try."""
+        return [path for path, error in self.entries if error is None]
+
+    def add(self, name: str, *, patterns: bool = True) -> None:
+        """Adds a file, a folder (recursively) or the files that a glob pattern matches.
+
+        A file that is named is taken whatever it is called, and a name that does not exist is kept: it becomes an
+        error where a user looks for it. Every real folder is walked once, so that links cannot loop.
+
+        Args:
+            name: Path or pattern (`*`, `?`, `[...]`, `**`); a file of this very name comes before the pattern.
+            patterns: Whether names can be patterns.
+        """
+        if os.path.isdir(name):
+            self._add_folder(name)
+        elif patterns and glob.has_magic(name) and not os.path.lexists(name):
+            self._add_matches(name)
+        elif _suffix(name) in RAW_SUFFIXES:
+            self.entries.append((name, "a RAW file: export it as JPEG first"))
+        else:
+            self.entries.append((name, _why_not_a_file(name)))
+
+    def _add_matches(self, pattern: str) -> None:
+        try:
+            matches = sorted(glob.glob(pattern, recursive=True))
+        except RecursionError:
+            self.entries.append((pattern, "folders are too deep for a pattern: name the folder instead"))
+            return
+        if not matches:
+            self.entries.append((pattern, "no file matches this pattern"))
+        for match in matches:
+            if os.path.isdir(match):
+                self._add_folder(match)
+            else:
+                self._add_file(match)
+
+    def _add_folder(self, folder: str) -> None:
+        for path, error in self._walk(folder):
+            if error is None:
+                self._add_file(path)
+            else:
+                self.entries.append((path, error))
+
+    def _add_file(self, path: str) -> None:
+        suffix = _suffix(path)
+        if suffix in SUFFIXES and not os.path.basename(path).startswith("."):
+            self.entries.append((path, _why_not_a_file(path)))
+            return
+        self.skipped += 1
+        if suffix in RAW_SUFFIXES:
+            self.raw[suffix.upper()] += 1
+
+    def _walk(self, folder: str) -> Iterator[tuple[str, str | None]]:
+        """Files below a folder, and folders that cannot be read; with a stack of its own, however deep it goes."""
+        stack = [folder]
+        while stack:
+            current = stack.pop()
+            try:
+                status = os.stat(current)
+                if (status.st_dev, status.st_ino) in self._walked:
+                    continue
+                self._walked.add((status.st_dev, status.st_ino))
+                with os.scandir(current) as listing:
+                    entries = sorted(listing, key=lambda entry: entry.name)
+            except OSError as error:
+                yield current, f"this folder cannot be read ({error.strerror})"
+                continue
+            folders = []
+            for entry in entries:
+                if not _is_folder(entry):
+                    yield entry.path, None
+                elif not entry.name.startswith("."):
+                    folders.append(entry.path)
+            stack += reversed(folders)
 
 
-def find_images(inputs: Iterable[str]) -> FoundImages:
-    """Expands files, folders (recursively) and glob patterns.
-
-    A file that is named is taken whatever it is called, and a name that does not exist is kept: opening it reports
-    the error where a user looks for it. Every real folder is walked once, so that links cannot loop.
+def find_images(inputs: Iterable[str], *, patterns: bool = True) -> FoundImages:
+    """Expands files, folders (recursively) and glob patterns; see [`FoundImages.add`].
 
     Args:
-        inputs: Paths and patterns (`*`, `?`, `[...]`, `**`).
+        inputs: Paths and patterns.
+        patterns: Whether names can be patterns; where they come from a list, they are not.
 
     Returns:
         The photos, sorted within each folder and pattern, in the order of the inputs.
-
-    Raises:
-        FileNotFoundError: When a pattern matches nothing.
     """
     found = FoundImages()
-    walked: set[tuple[int, int]] = set()
     for name in inputs:
-        if Path(name).is_dir():
-            _add_folder(name, found, walked)
-        elif glob.has_magic(name) and not Path(name).exists():
-            matches = sorted(glob.glob(name, recursive=True))
-            if not matches:
-                raise FileNotFoundError(f"no file matches {name!r}")
-            for match in matches:
-                if Path(match).is_dir():
-                    _add_folder(match, found, walked)
-                else:
-                    _add_file(match, found)
-        else:
-            found.paths.append(name)
+        found.add(name, patterns=patterns)
     return found
 
 
-def _add_folder(folder: str, found: FoundImages, walked: set[tuple[int, int]]) -> None:
-    for root, names in _walk_once(folder, walked):
-        for name in names:
-            _add_file(os.path.join(root, name), found)
+def _suffix(path: str) -> str:
+    return os.path.splitext(path)[1].lower()
 
 
-def _add_file(path: str, found: FoundImages) -> None:
-    if Path(path).suffix.lower() in SUFFIXES and not Path(path).name.startswith("."):
-        found.paths.append(path)
-    else:
-        found.skipped += 1
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a link to itself, for one
+        return False
 
 
-def _walk_once(folder: str, walked: set[tuple[int, int]]) -> Iterator[tuple[str, list[str]]]:
-    for root, folders, names in os.walk(folder, followlinks=True):
-        status = os.stat(root)
-        if (status.st_dev, status.st_ino) in walked:
-            folders.clear()
-            continue
-        walked.add((status.st_dev, status.st_ino))
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        yield root, sorted(names)
+def _why_not_a_file(path: str) -> str | None:
+    """A reason for what must not be opened, since it would wait for ever, such as a pipe; all else can be tried."""
+    try:
+        mode = os.stat(path).st_mode
+    except (OSError, ValueError):  # opening it says why
+        return None
+    return None if stat.S_ISREG(mode) else "not a regular file"

@@ -5,12 +5,15 @@ from __future__ import annotations
 import csv
 import json
 import math
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from types import TracebackType
 from typing import IO, TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
+    from types import TracebackType
+
     from .scorer import Score
 
 COLUMNS = ("path", "score", "percentile", "low", "high", "width", "height", "error")
@@ -21,15 +24,20 @@ def to_row(path: str, score: Score) -> dict[str, Any]:
     """One photo as a row with `COLUMNS`; what is unknown is None."""
     low, high = score.interval or (None, None)
     return {
-        "path": path,
+        "path": as_text(path),
         "score": None if math.isnan(score.score) else score.score,
         "percentile": score.percentile,
         "low": low,
         "high": high,
         "width": score.width,
         "height": score.height,
-        "error": score.error,
+        "error": None if score.error is None else as_text(score.error),
     }
+
+
+def as_text(name: str) -> str:
+    r"""A file name as text that every format can hold: each byte that is not UTF-8 becomes `\xNN`."""
+    return os.fsencode(name).decode("utf-8", "backslashreplace")
 
 
 class RowWriter(Protocol):
@@ -42,28 +50,71 @@ class RowWriter(Protocol):
     ) -> None: ...
 
 
-def open_writer(path: str | Path) -> RowWriter:
-    """Opens a writer for a file by its suffix.
+def part_of(path: Path) -> Path:
+    """Where a file is written before it is whole."""
+    return path.with_name(f"{path.name}.part")
+
+
+def check_output(path: Path, *, overwrite: bool = False) -> None:
+    """Looks whether [`open_writer`] would take a path, without writing anything.
+
+    Raises:
+        ValueError: When the suffix is none of .csv, .jsonl, .parquet.
+        FileExistsError: When the file exists, or the beginning of one from a run that is still going on or was cut
+            off, and it must not be overwritten; or when it is a folder.
+        FileNotFoundError: When the folder that it belongs to does not exist.
+    """
+    suffix = path.suffix.lower()
+    if suffix not in _WRITERS:
+        raise ValueError(f"cannot write {suffix or 'a file without suffix'}: expected {', '.join(_WRITERS)}")
+    if not path.parent.is_dir():
+        raise FileNotFoundError(f"there is no folder {path.parent}")
+    if path.is_dir():
+        raise FileExistsError(f"{path} is a folder")
+    if overwrite:
+        return
+    if path.exists():
+        raise FileExistsError(f"{path} exists already: name another file, or allow it with --overwrite")
+    if part_of(path).exists():
+        raise FileExistsError(
+            f"{part_of(path)} exists already, from a run that was cut off or is still going on: move it away, or "
+            "allow it to be replaced with --overwrite"
+        )
+
+
+@contextmanager
+def open_writer(path: str | os.PathLike[str], *, overwrite: bool = False) -> Iterator[RowWriter]:
+    """Writes rows to a file that appears under its name once it is whole.
+
+    Until then, and for good when an exception ends it, the rows are in a file beside it whose name ends in `.part`.
+    CSV and JSON Lines are valid after every row, even when the process is killed; a Parquet file is readable once the
+    writer is closed, which an exception does too.
 
     Args:
         path: Where to write; .csv, .jsonl or .parquet.
+        overwrite: Whether an existing file may be replaced.
 
     Raises:
         ValueError: When the suffix is none of these.
+        OSError: When it must not be overwritten (FileExistsError), or cannot be written.
     """
-    suffix = Path(path).suffix.lower()
-    if suffix not in _WRITERS:
-        raise ValueError(f"cannot write {suffix or 'a file without suffix'}: expected {', '.join(_WRITERS)}")
-    return _WRITERS[suffix](path)
+    path = Path(path)
+    check_output(path, overwrite=overwrite)
+    part = part_of(path)
+    if overwrite:
+        part.unlink(missing_ok=True)
+    kind = _WRITERS[path.suffix.lower()]
+    with _new_file(part, binary=kind is ParquetWriter) as file, kind(file) as writer:
+        yield writer
+    os.replace(part, path)
 
 
 class CsvWriter:
-    """Comma-separated rows with a header, to a path or an open text file."""
+    """Comma-separated rows with a header, to an open text file."""
 
-    def __init__(self, target: str | Path | IO[str]):
-        self._owned = isinstance(target, str | Path)
-        self._file = Path(target).open("w", newline="", encoding="utf-8") if isinstance(target, str | Path) else target
-        self._writer = csv.DictWriter(self._file, COLUMNS, lineterminator="\n")
+    def __init__(self, file: IO[str]):
+        # With "\r\n" here the module quotes names that hold a bare "\r", which it does not with "\n".
+        self._writer = csv.DictWriter(_UnixLines(file), COLUMNS, lineterminator="\r\n")
         self._writer.writeheader()
 
     def write(self, row: dict[str, Any]) -> None:
@@ -73,16 +124,22 @@ class CsvWriter:
     def __enter__(self) -> CsvWriter:
         return self
 
-    def __exit__(self, *exc: object) -> None:
-        if self._owned:
-            self._file.close()
+    def __exit__(self, *exc: object) -> None: ...
+
+
+class _UnixLines:
+    def __init__(self, file: IO[str]):
+        self._file = file
+
+    def write(self, line: str) -> int:
+        return self._file.write(line.removesuffix("\r\n") + "\n")
 
 
 class JsonLinesWriter:
-    """One JSON object a line."""
+    """One JSON object a line, to an open text file."""
 
-    def __init__(self, path: str | Path):
-        self._file = Path(path).open("w", encoding="utf-8")
+    def __init__(self, file: IO[str]):
+        self._file = file
 
     def write(self, row: dict[str, Any]) -> None:
         """Writes a row."""
@@ -91,21 +148,20 @@ class JsonLinesWriter:
     def __enter__(self) -> JsonLinesWriter:
         return self
 
-    def __exit__(self, *exc: object) -> None:
-        self._file.close()
+    def __exit__(self, *exc: object) -> None: ...
 
 
 class ParquetWriter:
-    """A Parquet file, a row group at a time."""
+    """Parquet to an open binary file, a row group at a time."""
 
-    def __init__(self, path: str | Path):
+    def __init__(self, file: IO[bytes]):
         import pyarrow as pa
         import pyarrow.parquet as pq
 
         types = {"path": pa.string(), "width": pa.int32(), "height": pa.int32(), "error": pa.string()}
         self._schema = pa.schema([(column, types.get(column, pa.float64())) for column in COLUMNS])
         self._to_table = pa.Table.from_pylist
-        self._writer = pq.ParquetWriter(path, self._schema)
+        self._writer = pq.ParquetWriter(file, self._schema)
         self._rows: list[dict[str, Any]] = []
 
     def write(self, row: dict[str, Any]) -> None:
@@ -115,19 +171,26 @@ class ParquetWriter:
             self._flush()
 
     def _flush(self) -> None:
-        self._writer.write_table(self._to_table(self._rows, schema=self._schema))
-        self._rows = []
+        rows, self._rows = self._rows, []
+        self._writer.write_table(self._to_table(rows, schema=self._schema))
 
     def __enter__(self) -> ParquetWriter:
         return self
 
     def __exit__(self, *exc: object) -> None:
-        if self._rows:
-            self._flush()
-        self._writer.close()
+        with self._writer:
+            if self._rows:
+                self._flush()
 
 
-_WRITERS: dict[str, Callable[[str | Path], RowWriter]] = {
+def _new_file(path: Path, *, binary: bool) -> IO[Any]:
+    if binary:
+        return path.open("xb")
+    # Every row goes to disk as a whole, so that what a killed run leaves can be read.
+    return path.open("x", newline="", encoding="utf-8", buffering=1)
+
+
+_WRITERS: dict[str, Callable[[IO[Any]], RowWriter]] = {
     ".csv": CsvWriter,
     ".jsonl": JsonLinesWriter,
     ".parquet": ParquetWriter,

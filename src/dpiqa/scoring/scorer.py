@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 import torch
+from safetensors import SafetensorError
 from transformers import AutoModel, PreTrainedConfig
 
 from ..checkpoints import bundled_checkpoint
@@ -19,6 +20,7 @@ from ..models.calibration import calibrate
 from ..models.image_processing_dpiqa import DPIQAImageProcessor, PhotoPixels
 from ..models.images import DEFAULT_MAX_PIXELS, OPENING_ERRORS, ImageSource, describe, reason_of
 from ..models.modeling_dpiqa_student import DPIQAStudent
+from .checkpoint_source import only_local
 
 if TYPE_CHECKING:
     from ..models.modeling_dpiqa import DPIQAModel
@@ -87,7 +89,7 @@ class Scorer:
     ):
         if batch_size is not None and batch_size < 1:
             raise ValueError(f"batch_size must be at least 1, got {batch_size}.")
-        self.device = pick_device() if device == "auto" else torch.device(device)
+        self.device = pick_device(device)
         self.dtype = _pick_dtype(dtype, model.config.model_type, self.device)
         if model.config.model_type == "dpiqa":
             from .frozen_teacher import freeze_for_inference
@@ -121,20 +123,24 @@ class Scorer:
             **kwargs: Arguments of the `Scorer`.
 
         Raises:
-            OSError: When there is no such checkpoint.
-            ValueError: When it is a checkpoint of another kind of model.
+            OSError: When there is no such checkpoint, or its files are damaged.
+            ValueError: When it is a checkpoint of another kind of model, or there is no such device.
         """
         source = bundled_checkpoint() if model is None else model
-        hub: dict[str, Any] = {"revision": revision, "cache_dir": cache_dir, "local_files_only": local_files_only}
+        device = pick_device(kwargs.get("device", "auto"))
+        hub: dict[str, Any] = {"revision": revision, "cache_dir": cache_dir}
+        hub["local_files_only"] = only_local(source, **hub, local_files_only=local_files_only)
         kind = PreTrainedConfig.get_config_dict(source, **hub)[0].get("model_type")
         if kind not in ("dpiqa", "dpiqa-student"):
             found = f"model_type {kind!r}" if kind else "no config.json with a model_type"
             raise ValueError(f"{source} is no checkpoint of dpiqa: expected dpiqa or dpiqa-student, found {found}.")
-        device = kwargs.get("device", "auto")
-        device = pick_device() if device == "auto" else torch.device(device)
         dtype = _pick_dtype(kwargs.get("dtype", "auto"), kind, device)
         # In the final type and layout from the start: a teacher's weights then exist only once.
-        loaded = AutoModel.from_pretrained(source, dtype=dtype, **hub).to(memory_format=torch.channels_last)
+        try:
+            loaded = AutoModel.from_pretrained(source, dtype=dtype, **hub)
+        except SafetensorError as error:
+            raise OSError(f"{source}: the weights are damaged or cut short ({error}).") from error
+        loaded = loaded.to(memory_format=torch.channels_last)
         return cls(loaded, DPIQAImageProcessor.from_pretrained(source, **hub), **kwargs)
 
     @overload
@@ -219,8 +225,18 @@ class Scorer:
         return Score(score, calibration.percentile, calibration.interval)
 
 
-def pick_device() -> torch.device:
-    """The best device at hand: cuda, then mps, then cpu."""
+def pick_device(device: str | torch.device = "auto") -> torch.device:
+    """The device of this name; for "auto" the best at hand: cuda, then mps, then cpu.
+
+    Raises:
+        ValueError: When PyTorch cannot compute on it here.
+    """
+    if device != "auto":
+        try:
+            return torch.empty(0, device=device).device
+        except (RuntimeError, AssertionError, NotImplementedError) as error:
+            reason = str(error).splitlines()[0].rstrip(".")
+            raise ValueError(f"cannot compute on {str(device)!r} here ({reason}): try auto or cpu.") from None
     if torch.cuda.is_available():
         return torch.device("cuda")
     return torch.device("mps" if torch.backends.mps.is_available() else "cpu")

@@ -1,0 +1,42 @@
+"""`dpiqa push`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from .terminal import sentence
+
+
+def push(
+    checkpoint: Annotated[
+        Path,
+        typer.Argument(exists=True, file_okay=False, help="Folder of a student or a teacher, its card as README.md."),
+    ],
+    repo_id: Annotated[str, typer.Argument(help="Model on the Hub, ORGANISATION/NAME; made when it does not exist.")],
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Check every file and send none.")] = False,
+    private: Annotated[bool, typer.Option("--private", help="Make a new repository private.")] = False,
+) -> None:
+    """Put a checkpoint on the Hub: weights, configurations, model card, and the code that they need.
+
+    Every file is checked before one is sent. It takes a token: `hf auth login`, or the variable HF_TOKEN.
+    """
+    from huggingface_hub.utils import httpx
+    from transformers.utils import logging
+
+    from ..hub.push import push_to_hub
+
+    logging.disable_progress_bar()
+    try:
+        files = push_to_hub(checkpoint, repo_id, dry_run=dry_run, private=private)
+    except httpx.HTTPError as error:
+        print(f"the Hub did not take it: {sentence(error)}")
+        raise typer.Exit(1) from None
+    except (ValueError, OSError) as error:
+        raise typer.BadParameter(sentence(error), param_hint="CHECKPOINT or REPO_ID") from None
+    for file in files:
+        print(f"{file.name:32}{file.num_bytes:>12,}  {file.found}")
+    outcome = "none was sent" if dry_run else f"all were sent: https://huggingface.co/{repo_id}"
+    print(f"{len(files)} files are fit to be sent, {outcome}")

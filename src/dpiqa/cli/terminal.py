@@ -1,0 +1,79 @@
+"""Names and rows on a terminal."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from rich.console import Console, ConsoleOptions, RenderResult
+    from rich.measure import Measurement
+
+
+def visible(text: str) -> str:
+    r"""Text that cannot steer a terminal: what is not printable, such as the escape character, becomes `\x1b`."""
+    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode("ascii") for char in str(text))
+
+
+def sentence(error: BaseException) -> str:
+    """The message of an error on one line."""
+    return visible(" ".join(str(error).split()))
+
+
+def shorten(path: str, width: int) -> str:
+    """A path that fits a width in cells, by leaving out what is in its middle: the end says which photo it is."""
+    from rich.cells import cell_len, chop_cells
+
+    if cell_len(path) <= width or width < 2:
+        return path
+    name = path[path.rstrip("/").rfind("/") :]
+    end = name if cell_len(name) < width else chop_cells(path[::-1], width - 1)[0][::-1]
+    start = chop_cells(path, max(width - 1 - cell_len(end), 1))[0] if cell_len(end) < width - 1 else ""
+    return f"{start}…{end}"
+
+
+class PathCell:
+    """A path in a table, shortened to what the column has, with why it has no score."""
+
+    def __init__(self, path: str, error: str | None):
+        self._path = visible(path)
+        self._error = None if error is None else visible(error)
+
+    def __rich_measure__(self, console: Console, options: ConsoleOptions) -> Measurement:
+        from rich.measure import Measurement
+        from rich.text import Text
+
+        return Measurement(12, console.measure(Text(self._full(self._path))).maximum)
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        from rich.text import Text
+
+        # One cell is left for the colon after it.
+        yield Text(self._full(shorten(self._path, options.max_width - (self._error is not None))), overflow="fold")
+
+    def _full(self, path: str) -> str:
+        return path if self._error is None else f"{path}: {self._error}"
+
+
+def print_table(rows: list[dict[str, Any]], interval: str) -> None:
+    """Prints rows of scores.
+
+    Args:
+        rows: See [`dpiqa.scoring.score_files.to_row`].
+        interval: What the column of the interval is called.
+    """
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(box=None, header_style="bold")
+    for name in ("score", interval, "percentile", "size"):
+        table.add_column(name, justify="right", no_wrap=True)
+    table.add_column("photo")
+    for row in rows:
+        photo = PathCell(row["path"], row["error"])
+        if row["error"] is not None:
+            table.add_row("[red]error[/red]", "", "", "", photo)
+            continue
+        limits = "" if row["low"] is None else f"{row['low']:.2f} .. {row['high']:.2f}"
+        percentile = "" if row["percentile"] is None else f"{row['percentile']:.0f}"
+        table.add_row(f"{row['score']:.3f}", limits, percentile, f"{row['width']}x{row['height']}", photo)
+    Console().print(table)

@@ -1,0 +1,79 @@
+"""Where a checkpoint comes from, found out before anything large is asked for."""
+
+from __future__ import annotations
+
+import os
+
+from huggingface_hub import HfApi, constants, try_to_load_from_cache
+from huggingface_hub.errors import GatedRepoError, HfHubHTTPError, HFValidationError, RepositoryNotFoundError
+from huggingface_hub.utils import httpx
+
+_TIMEOUT = 10  # seconds
+
+
+def only_local(
+    model: str | os.PathLike[str],
+    *,
+    revision: str = "main",
+    cache_dir: str | os.PathLike[str] | None = None,
+    local_files_only: bool = False,
+) -> bool:
+    """Whether a checkpoint must be loaded without asking the Hub: a folder, or what the cache has while offline.
+
+    The Hub is asked once. transformers and huggingface_hub try again for half a minute, per file, where there is no
+    network, and then do not say which model they were looking for.
+
+    Args:
+        model: Folder or Hub id.
+        revision: Branch, tag or commit on the Hub.
+        cache_dir: Where Hub files are kept; None takes the default of huggingface_hub.
+        local_files_only: Whether not to ask in any case.
+
+    Raises:
+        OSError: When there is no such checkpoint; says where it was looked for.
+    """
+    name = os.fspath(model)
+    if os.path.isdir(name):
+        return True
+    if os.path.exists(name):
+        raise OSError(f"{name} is a file: expected the folder of a checkpoint, or the id of a model on the Hub.")
+    reason = "local_files_only is set" if local_files_only else _why_not_on_hub(name, revision)
+    if reason is None:
+        return False
+    cached = try_to_load_from_cache(name, "config.json", cache_dir=cache_dir, revision=revision)
+    if isinstance(cached, str):
+        return True
+    at = "" if revision == "main" else f" at revision {revision}"
+    raise OSError(
+        f"There is no model {name}{at}: it is no folder here, it is not among the downloaded models "
+        f"({cache_dir or constants.HF_HUB_CACHE}), and {reason}."
+    )
+
+
+def _why_not_on_hub(name: str, revision: str) -> str | None:
+    """Why the Hub cannot be asked, or None when it has the model.
+
+    Raises:
+        OSError: When the Hub says that there is no such model, or when no model can have this name.
+    """
+    try:
+        HfApi().model_info(name, revision=revision, timeout=_TIMEOUT)
+    except HFValidationError:
+        raise OSError(
+            f"There is no folder {name}, and no model on the Hub can have this name: expected a folder, or an id such "
+            "as organisation/name."
+        ) from None
+    except GatedRepoError:
+        raise OSError(
+            f"{name} is on the Hub for those who asked for access: see its page, then `hf auth login`."
+        ) from None
+    except RepositoryNotFoundError:
+        raise OSError(
+            f"There is no model {name}: it is no folder here, and the Hub has none of this name that you may see "
+            "(private ones need `hf auth login`)."
+        ) from None
+    except HfHubHTTPError as error:
+        return None if error.response is not None and error.response.status_code == 404 else "the Hub is out of order"
+    except (httpx.HTTPError, OSError):
+        return "HF_HUB_OFFLINE is set" if constants.HF_HUB_OFFLINE else "the Hub cannot be reached"
+    return None

@@ -1,0 +1,400 @@
+import csv
+import errno
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+import torch
+from PIL import Image
+
+from dpiqa import Scorer, open_image
+from dpiqa.scoring.score_files import COLUMNS
+from support.commands import dpiqa, rows_of, usage_error
+from support.images import encoded
+
+NOT_UTF8 = os.fsdecode(b"caf\xe9.jpg")
+
+
+@pytest.fixture
+def run(tiny_checkpoint):
+    """Runs `dpiqa score` with the tiny checkpoint; its stdout is a pipe, so the rows are CSV."""
+
+    def run(*arguments, input=None):
+        return dpiqa("score", *arguments, "--model", tiny_checkpoint, input=input)
+
+    return run
+
+
+@pytest.fixture
+def folder(tmp_path, photos):
+    root = tmp_path / "photos"
+    (root / "sub").mkdir(parents=True)
+    photos[0].save(root / "china.jpg")
+    photos[1].save(root / "sub" / "flower.png")
+    (root / "notes.txt").write_text("not a photo")
+    return root
+
+
+@pytest.fixture
+def process(tiny_checkpoint):
+    """Starts `dpiqa score` with the tiny checkpoint in a process of its own."""
+
+    def process(*arguments, **options):
+        command = [sys.executable, "-m", "dpiqa", "score", *map(str, arguments), "--model", str(tiny_checkpoint)]
+        return subprocess.Popen(command, stderr=subprocess.PIPE, **options)
+
+    return process
+
+
+def errors_of(result):
+    """The errors by the names of the files."""
+    return {row["path"].rsplit("/", 1)[-1]: row["error"] for row in rows_of(result) if row["error"]}
+
+
+class TestRows:
+    def test_a_folder_in_a_pipe_is_csv_on_stdout_and_a_summary_on_stderr(self, run, folder):
+        result = run(folder)
+        assert result.exit_code == 0, result.output
+        rows = rows_of(result)
+        assert tuple(rows[0]) == COLUMNS
+        assert [row["path"] for row in rows] == [str(folder / "china.jpg"), str(folder / "sub" / "flower.png")]
+        assert (rows[0]["width"], rows[0]["height"], rows[0]["error"]) == ("640", "427", "")
+        assert result.stderr.strip() == "2 scored, 1 other files skipped"
+
+    def test_names_from_stdin(self, run, folder):
+        result = run("-", input=f"{folder}/china.jpg\n{folder}/missing.jpg\n")
+        assert [row["error"] for row in rows_of(result)] == ["", "no such file"]
+
+    def test_a_pattern(self, run, folder):
+        assert len(rows_of(run(f"{folder}/**/*.png"))) == 1
+
+    def test_names_from_stdin_are_no_patterns(self, run, folder):
+        (folder / "china.jpg").rename(folder / "gone1.jpg")
+        result = run("-", input=f"{folder}/gone1.jpg\n{folder}/gone[1].jpg\n")
+        assert errors_of(result) == {"gone[1].jpg": "no such file"}
+
+    def test_a_list_with_a_byte_order_mark_and_windows_line_ends(self, run, folder):
+        result = run("-", input=f"\ufeff{folder}/china.jpg\r\n\r\n{folder}/sub/flower.png\r\n")
+        assert [row["error"] for row in rows_of(result)] == ["", ""]
+
+    def test_raw_files_are_named_in_the_summary(self, run, folder):
+        for name in ("a.CR2", "b.cr2", "c.nef"):
+            (folder / name).touch()
+        assert run(folder).stderr.strip() == (
+            "2 scored, 1 other files skipped, 3 RAW files (.CR2, .NEF): export them as JPEG first"
+        )
+
+    def test_a_raw_file_that_is_named_is_an_error(self, run, folder):
+        (folder / "c.nef").touch()
+        assert errors_of(run(folder / "c.nef", folder)) == {"c.nef": "a RAW file: export it as JPEG first"}
+
+    @pytest.mark.parametrize("suffix", [".csv", ".jsonl", ".parquet"])
+    def test_output_files(self, run, folder, tmp_path, suffix):
+        path = tmp_path / f"scores{suffix}"
+        result = run(folder, "-o", path)
+        assert result.exit_code == 0, result.output
+        assert result.stdout == ""
+        read = {
+            ".csv": lambda: list(csv.DictReader(path.read_text().splitlines())),
+            ".jsonl": lambda: [json.loads(line) for line in path.read_text().splitlines()],
+            ".parquet": lambda: pq.read_table(path).to_pylist(),
+        }[suffix]
+        assert [row["path"] for row in read()] == [str(folder / "china.jpg"), str(folder / "sub" / "flower.png")]
+
+    def test_sort_puts_the_best_first_and_errors_last(self, run, folder):
+        (folder / "a_broken.jpg").write_bytes(b"")
+        rows = rows_of(run(folder, "--sort"))
+        assert rows[-1]["error"] != ""
+        assert float(rows[0]["score"]) > float(rows[1]["score"])
+
+
+class TestMaps:
+    @pytest.fixture(autouse=True)
+    def here(self, folder, monkeypatch):
+        monkeypatch.chdir(folder.parent)
+
+    def test_they_mirror_the_folder(self, run):
+        result = run("photos", "--maps", "maps")
+        assert result.exit_code == 0, result.output
+        assert open_image("maps/photos/china.jpg.png").size == (640, 427)
+        assert open_image("maps/photos/sub/flower.png.png").size == (640, 427)
+
+    def test_they_never_leave_their_folder(self, run, folder, tmp_path, monkeypatch):
+        (tmp_path / "here").mkdir()
+        monkeypatch.chdir(tmp_path / "here")
+        assert run("../photos/china.jpg", "--maps", "maps").exit_code == 0
+        assert (tmp_path / "here/maps" / (folder / "china.jpg.png").relative_to("/")).exists()
+
+    def test_a_name_that_is_too_long_costs_one_map(self, run, folder, photo):
+        photo.save(folder / f"{'x' * 250}.jpg")
+        result = run("photos", "--maps", "maps")
+        assert len(rows_of(result)) == 3
+        assert result.exit_code == 0
+        assert "1 maps not written, the first since" in result.stderr
+        assert open_image("maps/photos/china.jpg.png")
+
+    def test_a_full_disk_costs_maps_but_no_scores(self, run, monkeypatch):
+        monkeypatch.setattr("pathlib.Path.write_bytes", _disk_full)
+        result = run("photos", "--maps", "maps")
+        assert [row["error"] for row in rows_of(result)] == ["", ""]
+        assert "2 maps not written" in result.stderr
+        assert run("photos", "--maps", "maps", "--strict").exit_code == 1
+
+    @pytest.mark.parametrize("options", [[], ["--overwrite"]])
+    def test_a_photo_is_never_overwritten(self, run, folder, photo, options):
+        (folder / "china.jpg.png").write_bytes(encoded(photo, "PNG"))
+        before = (folder / "china.jpg.png").read_bytes()
+        result = run("photos", "--maps", ".", *options)
+        assert (folder / "china.jpg.png").read_bytes() == before
+        assert "1 maps not written, the first since photos/china.jpg.png is one of the photos" in result.stderr
+
+    def test_maps_that_exist_are_replaced_only_with_overwrite(self, run, tmp_path):
+        run("photos/china.jpg", "--maps", "maps")
+        (tmp_path / "maps/photos/china.jpg.png").write_bytes(b"mine")
+        assert "exists already" in run("photos/china.jpg", "--maps", "maps").stderr
+        assert (tmp_path / "maps/photos/china.jpg.png").read_bytes() == b"mine"
+        assert run("photos/china.jpg", "--maps", "maps", "--overwrite").stderr == "1 scored\n"
+
+
+def _disk_full(*arguments):
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+class TestBadInput:
+    def test_one_of_each_kind_is_one_error_row_each(self, run, folder, photo):
+        bad = {
+            "cut.jpg": encoded(photo)[:4000],
+            "empty.png": b"",
+            "heic_by_name.heic": b"\x00\x00\x00\x18ftypheic" + bytes(100),
+            "small.png": encoded(photo.resize((20, 20)), "PNG"),
+            "text.jpg": b"hello",
+            "nan.tif": encoded(Image.fromarray(np.full((64, 64), np.nan, np.float32)), "TIFF"),
+        }
+        for name, data in bad.items():
+            (folder / name).write_bytes(data)
+        (folder / "broken_link.jpg").symlink_to(folder / "gone.jpg")
+        (folder / "loop").symlink_to(folder)
+        (folder / "itself.jpg").symlink_to(folder / "itself.jpg")
+        assert errors_of(run(folder)).keys() == {*bad, "broken_link.jpg", "itself.jpg"}
+
+    def test_a_pipe_is_not_waited_for(self, run, folder):
+        os.mkfifo(folder / "b.jpg")
+        assert errors_of(run(folder, folder / "b.jpg")) == {"b.jpg": "not a regular file"}
+
+    def test_a_name_that_no_file_can_have_is_a_row(self, run, folder):
+        result = run("-", input=f"{folder}/china.jpg\n{'x' * 300}.jpg\n")
+        assert [bool(row["error"]) for row in rows_of(result)] == [False, True]
+
+    @pytest.mark.parametrize("suffix", [".csv", ".jsonl", ".parquet", None])
+    def test_a_name_that_is_not_utf8(self, run, folder, photo, tmp_path, suffix):
+        (folder / NOT_UTF8).write_bytes(encoded(photo))
+        (folder / f"broken_{NOT_UTF8}").write_bytes(b"")
+        result = run(folder, *(["-o", tmp_path / f"scores{suffix}"] if suffix else []))
+        assert result.exit_code == 0, result.output
+        assert result.stderr.startswith("3 scored, 1 with errors")
+        if suffix is None:
+            assert str(folder / r"caf\xe9.jpg") in [row["path"] for row in rows_of(result)]
+
+    def test_a_name_on_stdin_that_is_not_utf8(self, run, folder, photo):
+        (folder / NOT_UTF8).write_bytes(encoded(photo))
+        result = run("-", input=os.fsencode(f"{folder}/{NOT_UTF8}"))
+        assert [row["error"] for row in rows_of(result)] == [""]
+
+    def test_one_missing_name_among_others_is_a_row(self, run, folder):
+        assert errors_of(run(folder, "nope.jpg", "nope/*.png")) == {
+            "nope.jpg": "no such file",
+            "*.png": "no file matches this pattern",
+        }
+
+    def test_strict_turns_errors_into_status_1(self, run, folder):
+        (folder / "empty.jpg").touch()
+        assert run(folder).exit_code == 0
+        assert run(folder, "--strict").exit_code == 1
+
+    def test_strict_without_errors_is_status_0(self, run, folder):
+        assert run(folder, "--strict").exit_code == 0
+
+    def test_nothing_scored_at_all_is_status_1(self, run, folder):
+        (folder / "empty.jpg").touch()
+        assert run(folder / "empty.jpg").exit_code == 1
+        assert run("-", input="nope.jpg\n").exit_code == 1
+
+
+class TestWrongUsage:
+    @pytest.mark.parametrize(
+        ("arguments", "message"),
+        [
+            (["photos", "--no-such-option"], "No such option"),
+            ([], "Missing argument"),
+            (["*.nothing"], r"no file or folder matches \*\.nothing"),
+            (["nope/"], "no file or folder matches nope/"),
+            (["a", "b", "c", "d"], "matches a, b, c and 1 more"),
+            (["photos", "-o", "scores.xlsx"], r"expected \.csv, \.jsonl, \.parquet"),
+            (["photos", "-o", "nope/scores.csv"], "there is no folder nope"),
+            (["photos", "--dtype", "float8"], "float8"),
+            (["photos", "--device", "abacus"], "cannot compute on 'abacus' here"),
+            (["photos", "--batch-size", "0"], "batch-size"),
+            (["photos", "--batch-size", "99999999999999999999"], "batch-size"),
+            (["empty"], "no photos found"),
+            (["raw"], r"no photos found \(1 RAW files \(\.DNG\): export them as JPEG first\)"),
+        ],
+    )
+    def test_it_is_status_2_with_a_reason(self, folder, monkeypatch, arguments, message):
+        monkeypatch.chdir(folder.parent)
+        (folder.parent / "empty").mkdir()
+        (folder.parent / "raw").mkdir()
+        (folder.parent / "raw" / "a.dng").touch()
+        with pytest.raises(AssertionError, match=message):
+            raise AssertionError(usage_error("score", *arguments))
+
+    @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device")
+    def test_cuda_where_there_is_none(self, folder):
+        assert "cannot compute on 'cuda' here" in usage_error("score", folder, "--device", "cuda")
+
+    def test_a_missing_model_is_named(self, folder):
+        assert str(folder / "no-model") in usage_error("score", folder, "--model", folder / "no-model")
+
+    def test_damaged_weights(self, folder, tiny_checkpoint):
+        weights = tiny_checkpoint / "model.safetensors"
+        weights.write_bytes(weights.read_bytes()[:1000])
+        assert "damaged or cut short" in usage_error("score", folder, "--model", tiny_checkpoint)
+
+    def test_it_prints_and_writes_nothing_first(self, folder, tmp_path):
+        (tmp_path / "scores.csv").write_text("old")
+        usage_error("score", folder, "--model", "nope", "-o", tmp_path / "scores.csv", "--overwrite")
+        assert (tmp_path / "scores.csv").read_text() == "old"
+        assert not (tmp_path / "scores.csv.part").exists()
+
+
+class TestOutputFiles:
+    def test_an_existing_one_is_replaced_only_with_overwrite(self, run, folder, tmp_path):
+        path = tmp_path / "scores.csv"
+        path.write_text("old")
+        assert "allow it with --overwrite" in usage_error("score", folder, "-o", path)
+        assert path.read_text() == "old"
+        assert run(folder, "-o", path, "--overwrite").exit_code == 0
+        assert path.read_text().startswith("path,score")
+
+    def test_one_that_is_also_an_input_is_refused(self, folder, tmp_path):
+        path = tmp_path / "list.csv"
+        path.write_text("mine")
+        message = usage_error("score", folder, path, "-o", path, "--overwrite")
+        assert "is also one of the inputs" in message
+        assert path.read_text() == "mine"
+
+    def test_a_run_that_is_cut_off_keeps_what_was_scored(self, run, folder, tmp_path, monkeypatch):
+        """As by Ctrl-C after the first photo."""
+        stream = Scorer.stream
+
+        def interrupted(*arguments, **options):
+            yield next(stream(*arguments, **options))
+            raise KeyboardInterrupt
+
+        monkeypatch.setattr(Scorer, "stream", interrupted)
+        for suffix, read in ((".csv", _read_csv), (".jsonl", _read_jsonl), (".parquet", _read_parquet)):
+            path = tmp_path / f"scores{suffix}"
+            path.write_text("old")
+            result = run(folder, "-o", path, "--overwrite", "--sort")
+            assert result.exit_code == 130
+            assert f"interrupted; what was scored until then is in {path}.part" in result.stderr
+            assert path.read_text() == "old"
+            assert [row["path"] for row in read(f"{path}.part")] == [str(folder / "china.jpg")]
+
+    def test_a_terminal_that_is_closed_ends_a_run_in_order(self, run, folder, tmp_path, monkeypatch):
+        def hung_up(*arguments, **options):
+            signal.raise_signal(signal.SIGHUP)
+
+        monkeypatch.setattr(Scorer, "stream", hung_up)
+        assert run(folder, "-o", tmp_path / "scores.parquet").exit_code == 128 + signal.SIGHUP
+        assert _read_parquet(tmp_path / "scores.parquet.part") == []
+
+    def test_rows_of_a_run_that_was_cut_off_are_not_overwritten_unasked(self, folder, tmp_path):
+        (tmp_path / "scores.csv.part").write_text("rows")
+        assert "is still going on" in usage_error("score", folder, "-o", tmp_path / "scores.csv")
+
+    def test_a_read_only_folder_is_one_sentence(self, run, folder, tmp_path, monkeypatch):
+        monkeypatch.setattr("dpiqa.scoring.score_files._new_file", _read_only)
+        result = run(folder, "-o", tmp_path / "scores.csv")
+        assert result.exit_code == 1
+        assert result.stderr == f"cannot write {tmp_path / 'scores.csv'}: Permission denied\n"
+
+    @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+    def test_a_killed_run_leaves_the_old_file_and_valid_rows(self, process, folder, photo, tmp_path, number):
+        for index in range(500):
+            photo.resize((64, 64)).save(folder / f"{index}.bmp")
+        path = tmp_path / "scores.csv"
+        path.write_text("old")
+        part = tmp_path / "scores.csv.part"
+        with process(folder, "-o", path, "--overwrite", "--batch-size", "1", "--workers", "1") as running:
+            deadline = time.monotonic() + 60
+            while time.monotonic() < deadline and not (part.exists() and part.read_text().count("\n") > 3):
+                time.sleep(0.01)
+            running.send_signal(number)
+            errors = running.communicate(timeout=60)[1].decode()
+        assert running.returncode == (-number if number == signal.SIGKILL else 128 + number), errors
+        assert path.read_text() == "old"
+        rows = _read_csv(part)
+        assert 3 <= len(rows) < 502
+        assert all(float(row["score"]) for row in rows)
+
+    @pytest.mark.parametrize("suffix", [".csv", ".jsonl", ".parquet"])
+    def test_a_full_disk_is_one_sentence(self, run, folder, tmp_path, suffix, monkeypatch):
+        full = {True: "wb", False: "w"}
+        monkeypatch.setattr(
+            "dpiqa.scoring.score_files._new_file", lambda path, *, binary: open("/dev/full", full[binary])
+        )
+        result = run(folder, "-o", tmp_path / f"scores{suffix}")
+        assert result.exit_code == 1
+        assert "No space left on device" in result.stderr
+        assert "Traceback" not in result.output
+
+    def test_stdout_that_is_full_is_one_sentence(self, process, folder):
+        with open("/dev/full", "w") as full, process(folder, stdout=full) as running:
+            errors = running.communicate(timeout=60)[1].decode()
+        assert running.returncode == 1
+        assert errors.strip() == "cannot write the rows: No space left on device"
+
+    def test_stdout_that_nobody_reads_is_silent(self, process, folder):
+        reader, writer = os.pipe()
+        os.close(reader)
+        with process(folder, stdout=writer) as running:
+            os.close(writer)
+            errors = running.communicate(timeout=60)[1].decode()
+        assert (running.returncode, errors) == (1, "")
+
+
+def _read_only(*arguments, **options):
+    raise OSError(errno.EACCES, os.strerror(errno.EACCES))
+
+
+def _read_csv(path):
+    with open(path, newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def _read_jsonl(path):
+    with open(path) as file:
+        return [json.loads(line) for line in file]
+
+
+def _read_parquet(path):
+    return pq.read_table(path).to_pylist()
+
+
+def test_on_a_terminal_the_rows_are_a_table(folder, process):
+    pty = pytest.importorskip("pty")
+    (folder / "empty [raw].jpg").touch()
+    master, slave = pty.openpty()
+    running = process(folder, stdout=slave, env=os.environ | {"COLUMNS": "100"})
+    os.close(slave)
+    errors = running.communicate(timeout=120)[1]
+    output = " ".join(os.read(master, 100_000).decode().split())
+    assert running.returncode == 0, errors
+    assert "640x427" in output
+    assert "empty [raw].jpg: the file is empty." in output
