@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 
 from dpiqa import DPIQAConfig, DPIQAImageProcessor, DPIQAModel, DPIQAStudent, DPIQAStudentConfig
 from dpiqa.cli import app
-from dpiqa.hub.convert import convert_checkpoint, convert_student_state_dict, convert_teacher_state_dict
+from dpiqa.hub.convert import _load_tensor, convert_checkpoint, convert_student_state_dict, convert_teacher_state_dict
 from support import seeded, teachers
 
 GOLDEN = json.loads((Path(__file__).parents[1] / "support" / "golden" / "published_student.json").read_text())
@@ -276,3 +276,14 @@ class TestConvertCheckpoint:
         torch.save({"epoch": 3, "gamma": torch.zeros(3)}, tmp_path / "other.pth")
         with pytest.raises(ValueError, match="got a dict with epoch, gamma"):
             convert_checkpoint(tmp_path / "other.pth", "student", tmp_path / "ours")
+
+
+@pytest.mark.parametrize("suffix", ["npy", "pt", "safetensors"])
+def test_damaged_prompt_embeddings_are_no_advice_to_run_them(tmp_path, suffix):
+    """PyTorch's and NumPy's own messages say how to run what is in the file."""
+    path = tmp_path / f"prompts.{suffix}"
+    path.write_bytes(b"\x80\x02cos\nsystem\nq\x00.")
+    with pytest.raises(ValueError, match="without running code from it") as caught:
+        _load_tensor(path)
+    assert "weights_only" not in str(caught.value)
+    assert "pickle" not in str(caught.value)

@@ -1,5 +1,6 @@
 """Checkpoints from the Hub, out of a cache, and to it, in a dry run."""
 
+import ast
 import copy
 import json
 import shutil
@@ -7,11 +8,14 @@ import shutil
 import pytest
 import torch
 from huggingface_hub.errors import HFValidationError
+from huggingface_hub.utils import httpx
 from safetensors.torch import load_file, save_file
 from transformers import AutoImageProcessor, AutoModel, pipeline
 
 from dpiqa import DPIQAImageProcessor, DPIQAStudent, Scorer, bundled_checkpoint
 from dpiqa.hub import push as hub
+from support import teachers
+from support.commands import dpiqa, usage_error
 from support.hub_cache import add_to_cache
 
 REPO = "organisation/student"
@@ -69,8 +73,8 @@ class TestDryRun:
         monkeypatch.setattr(hub, "HfApi", lambda: pytest.fail("something would be sent"))
         found = {file.name: file.found for file in hub.push_to_hub(checkpoint, REPO, dry_run=True)}
         assert found["model.safetensors"].endswith("finite values")
-        assert found["config.json"] == "JSON, 3 references to code"
-        assert found["preprocessor_config.json"] == "JSON, 1 references to code"
+        assert found["config.json"] == "JSON"
+        assert found["preprocessor_config.json"] == "JSON"
         assert found["README.md"] == "model card, apache-2.0"
         code = {"modeling_dpiqa_student.py", "image_processing_dpiqa.py", "pipeline_dpiqa.py", "images.py"}
         assert code <= found.keys()
@@ -78,6 +82,12 @@ class TestDryRun:
     def test_the_weights_keep_their_precision(self, checkpoint):
         sizes = {file.name: file.num_bytes for file in hub.push_to_hub(checkpoint, REPO, dry_run=True)}
         assert sizes["model.safetensors"] < 8_000_000
+
+    def test_a_teacher_is_fit_to_be_sent(self, tmp_path, tiny_processor):
+        teachers.teacher().save_pretrained(tmp_path / "teacher")
+        tiny_processor.save_pretrained(tmp_path / "teacher")
+        shutil.copyfile(bundled_checkpoint() / "README.md", tmp_path / "teacher" / "README.md")
+        assert hub.push_to_hub(tmp_path / "teacher", REPO, dry_run=True)
 
     def test_without_dry_run_the_same_files_are_sent(self, checkpoint, monkeypatch):
         sent = []
@@ -115,10 +125,33 @@ def _incomplete(folder):
     save_file(weights, folder / "model.safetensors", {"format": "pt"})
 
 
+def _card_by_link(folder):
+    (folder / "README.md").rename(folder.parent / "secret.md")
+    (folder / "README.md").symlink_to(folder.parent / "secret.md")
+
+
+def _unknown_key(folder, name="config.json", inside=None):
+    config = json.loads((folder / name).read_text())
+    (config[inside] if inside else config)["api_key"] = "hf_secret"
+    (folder / name).write_text(json.dumps(config))
+
+
+def _unknown_key_inside(folder):
+    _unknown_key(folder, inside="efficientnet_config")
+
+
+def _unknown_key_of_the_processor(folder):
+    _unknown_key(folder, "preprocessor_config.json")
+
+
 @pytest.mark.parametrize(
     ("spoil", "message"),
     [
-        (_without_card, "goes to the Hub with a model card"),
+        (_without_card, "with a model card. The training commands write one"),
+        (_card_by_link, "README.md: a link"),
+        (_unknown_key, "config.json: api_key mean nothing to dpiqa"),
+        (_unknown_key_inside, "config.json: efficientnet_config.api_key mean nothing"),
+        (_unknown_key_of_the_processor, "preprocessor_config.json: api_key mean nothing"),
         (_without_licence, "the model card has no license"),
         (_not_finite, "head.quality.bias has values that are not finite"),
         (_incomplete, "do not fit config.json, for one head.quality.bias"),
@@ -136,15 +169,20 @@ class TestCheckUpload:
         hub._gather(checkpoint, tmp_path / "upload")
         return tmp_path / "upload"
 
-    def test_code_that_is_named_must_be_there(self, folder):
-        (folder / "pipeline_dpiqa.py").write_text("class Other: ...\n")
-        with pytest.raises(hub.UploadError, match=r"names pipeline_dpiqa\.ImageQualityAssessmentPipeline"):
-            hub.check_upload(folder)
+    def test_the_code_that_is_named_is_there(self, folder):
+        config = json.loads((folder / "config.json").read_text())
+        processor = json.loads((folder / "preprocessor_config.json").read_text())
+        pipelines = [pipeline["impl"] for pipeline in config["custom_pipelines"].values()]
+        for reference in (*config["auto_map"].values(), *processor["auto_map"].values(), *pipelines):
+            module, name = reference.split(".")
+            tree = ast.parse((folder / f"{module}.py").read_bytes())
+            assert name in {node.name for node in tree.body if isinstance(node, ast.ClassDef)}
 
-    def test_code_that_is_imported_must_be_there(self, folder):
-        (folder / "images.py").unlink()
-        with pytest.raises(hub.UploadError, match=r"imports \.images"):
-            hub.check_upload(folder)
+    def test_the_code_that_is_imported_is_there(self, folder):
+        for path in folder.glob("*.py"):
+            for node in ast.walk(ast.parse(path.read_bytes())):
+                if isinstance(node, ast.ImportFrom) and node.level:
+                    assert (folder / f"{node.module}.py").is_file(), path.name
 
     def test_pickles_are_refused(self, folder):
         torch.save({}, folder / "optimizer.bin")
@@ -165,3 +203,33 @@ def test_a_name_that_the_hub_would_not_take(checkpoint):
 def test_saving_leaves_the_configuration_of_the_model_alone(checkpoint):
     hub.push_to_hub(checkpoint, REPO, dry_run=True)
     assert "custom_pipelines" not in json.loads((checkpoint / "config.json").read_text())
+
+
+class TestCommand:
+    def test_a_dry_run_lists_every_file(self):
+        result = dpiqa("push", bundled_checkpoint(), REPO, "--dry-run")
+        assert result.exit_code == 0, result.output
+        for name in ("model.safetensors", "config.json", "README.md", "pipeline_dpiqa.py"):
+            assert name in result.stdout
+        assert "files are fit to be sent, none was sent" in result.stdout
+
+    def test_it_sends(self, monkeypatch):
+        asked = []
+        monkeypatch.setattr(hub, "push_to_hub", lambda *arguments, **options: asked.append((arguments, options)) or [])
+        result = dpiqa("push", bundled_checkpoint(), REPO, "--private")
+        assert asked == [((bundled_checkpoint(), REPO), {"dry_run": False, "private": True})]
+        assert f"https://huggingface.co/{REPO}" in result.stdout
+
+    def test_what_is_not_fit_is_wrong_usage(self, checkpoint):
+        _without_card(checkpoint)
+        assert "The training commands write one" in usage_error("push", checkpoint, REPO, "--dry-run")
+        assert "a/b/c" in usage_error("push", bundled_checkpoint(), "a/b/c", "--dry-run")
+
+    def test_a_hub_that_does_not_take_it_is_status_1(self, monkeypatch):
+        def refuse(*arguments, **options):
+            raise httpx.ConnectError("no network")
+
+        monkeypatch.setattr(hub, "push_to_hub", refuse)
+        result = dpiqa("push", bundled_checkpoint(), REPO)
+        assert result.exit_code == 1
+        assert result.stderr == "the Hub did not take it: no network\n"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -32,7 +33,7 @@ def push(
     try:
         files = push_to_hub(checkpoint, repo_id, dry_run=dry_run, private=private)
     except httpx.HTTPError as error:
-        print(f"the Hub did not take it: {sentence(error)}")
+        print(f"the Hub did not take it: {sentence(error)}", file=sys.stderr)
         raise typer.Exit(1) from None
     except (ValueError, OSError) as error:
         raise typer.BadParameter(sentence(error), param_hint="CHECKPOINT or REPO_ID") from None
