@@ -4,7 +4,8 @@ import platform
 from importlib.metadata import PackageNotFoundError, version
 
 _PACKAGES = (
-    "dpiqa torch transformers diffusers huggingface_hub safetensors accelerate datasets pillow numpy scipy pillow-heif gradio peft"
+    "dpiqa torch transformers diffusers huggingface_hub safetensors accelerate datasets pillow numpy scipy "
+    "pillow-heif gradio peft"
 ).split()
 
 
