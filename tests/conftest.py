@@ -1,7 +1,19 @@
 import copy
+import os
 from pathlib import Path
 
 import pytest
+
+# What no test may depend on, set before the libraries read it: the terminal, its colours, the Hub, the user's model.
+os.environ.update(
+    COLUMNS="400",
+    TERMINAL_WIDTH="",
+    FORCE_COLOR="",
+    _TYPER_FORCE_DISABLE_TERMINAL="1",
+    HF_HUB_OFFLINE="1",
+    DPIQA_MODEL="",
+)
+
 import torch
 from datasets import Dataset
 from PIL import Image

@@ -24,3 +24,8 @@ def usage_error(*arguments, input=None) -> str:
 
 def rows_of(result) -> list[dict[str, str]]:
     return list(csv.DictReader(io.StringIO(result.stdout, newline="")))
+
+
+def said(result) -> str:
+    """All that a command printed, in one line, without the box that rich draws around an error."""
+    return " ".join(result.output.replace("│", " ").split())

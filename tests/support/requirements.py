@@ -2,6 +2,7 @@
 
 import runpy
 import sys
+from itertools import chain
 from pathlib import Path
 from types import SimpleNamespace
 from unittest.mock import patch
@@ -21,8 +22,8 @@ def setup_arguments() -> dict:
 def lowest(*extras: str) -> list[str]:
     """The core requirements and those of the extras, every `>=` turned into `==`."""
     arguments = setup_arguments()
-    wanted = [*arguments["install_requires"], *(line for extra in extras for line in arguments["extras_require"][extra])]
-    return [line.replace(">=", "==") for line in dict.fromkeys(wanted)]
+    wanted = [arguments["install_requires"], *(arguments["extras_require"][extra] for extra in extras)]
+    return [line.replace(">=", "==") for line in dict.fromkeys(chain(*wanted))]
 
 
 if __name__ == "__main__":
