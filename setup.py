@@ -53,7 +53,6 @@ setup(
         "Development Status :: 4 - Beta",
         "Intended Audience :: Science/Research",
         "Programming Language :: Python :: 3",
-        "Programming Language :: Python :: 3.10",
         "Programming Language :: Python :: 3.11",
         "Programming Language :: Python :: 3.12",
         "Programming Language :: Python :: 3.13",
@@ -63,7 +62,7 @@ setup(
     package_dir={"": "src"},
     packages=find_packages("src"),
     package_data={"dpiqa": ["py.typed", "checkpoints/*/*", "demo/*.css", "demo/*.html", "training/*.md"]},
-    python_requires=">=3.10",
+    python_requires=">=3.11",  # which transformers and diffusers ask for
     install_requires=[
         "torch>=2.13",  # older ones may do: 2.13.0 is the oldest that the tests have run with
         "transformers>=5.23",

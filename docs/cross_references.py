@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 import griffe
@@ -16,9 +17,7 @@ class CrossReferences(griffe.Extension):
     def on_package(self, *, pkg: griffe.Module, **kwargs: Any) -> None:
         for scope in _objects(pkg):
             if scope.docstring:
-                scope.docstring.value = _REFERENCE.sub(
-                    lambda match: _link(scope, *match.groups()), scope.docstring.value
-                )
+                scope.docstring.value = _REFERENCE.sub(partial(_link, scope), scope.docstring.value)
 
 
 def _objects(scope: griffe.Object) -> Iterator[griffe.Object]:
@@ -28,7 +27,8 @@ def _objects(scope: griffe.Object) -> Iterator[griffe.Object]:
             yield from _objects(member)
 
 
-def _link(scope: griffe.Object, short: str, name: str) -> str:
+def _link(scope: griffe.Object, reference: re.Match[str]) -> str:
+    short, name = reference.groups()
     text = name.rsplit(".", 1)[-1] if short else name
     return f"[`{text}`][{_path(scope, name)}]"
 

@@ -245,7 +245,6 @@ def _from_pil(photo: Image.Image) -> np.ndarray:
     return np.asarray(photo, np.float32) / 255
 
 
-# What makes each kind, and its strength at the five levels.
 DISTORTIONS: dict[str, tuple[Distortion, tuple[float, float, float, float, float]]] = {
     "gaussian blur": (_gaussian_blur, (0.7, 1.2, 2, 3.5, 6)),
     "lens blur": (_lens_blur, (1, 2, 3.5, 5.5, 8)),
@@ -273,3 +272,4 @@ DISTORTIONS: dict[str, tuple[Distortion, tuple[float, float, float, float, float
     "high sharpen": (_high_sharpen, (1, 2, 3.5, 6, 12)),
     "contrast change": (_contrast, (0.8, 0.65, 0.5, 0.36, 0.22)),
 }
+"""What makes each kind, and its strength at the five levels."""

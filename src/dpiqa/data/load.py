@@ -30,6 +30,7 @@ RELEASES: dict[str, Release] = {
     "spaq": spaq.RELEASE,
     "tid2013": tid2013.RELEASE,
 }
+"""The released data sets, by the names that command lines take."""
 _IMAGE_COLUMNS = ("image", "img", "photo")
 _SCORE_COLUMNS = ("mos", "score", "quality", "MOS", "label")
 _NAMED = 5

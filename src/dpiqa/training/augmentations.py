@@ -10,11 +10,11 @@ import torch
 
 from ..models.image_processing_dpiqa import DPIQAImageProcessor
 
-# Mirroring is the one change of the whole photo that no rater would notice; the published training has none.
 AUGMENTATIONS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
     "original": lambda pixels: pixels,
     "mirrored": lambda pixels: pixels[:, ::-1],
 }
+"""Mirroring is the one change of the whole photo that no rater would notice; the published training has none."""
 
 
 def augmented_pixels(
