@@ -1,4 +1,4 @@
-"""Turns the docstrings' [`name`] into links: names as their module knows them, or public ones."""
+"""Our docstrings are written as those of transformers; this turns what is peculiar to them into Markdown."""
 
 import re
 from collections.abc import Iterator
@@ -7,17 +7,20 @@ from typing import Any
 
 import griffe
 
-# A bracketed name in backticks that no bracket or parenthesis follows; ~ shows only its last part, as in transformers.
+# [`name`], that no bracket or parenthesis follows; ~ shows only the last part of the name.
 _REFERENCE = re.compile(r"\[`(~?)([\w.]+)`\](?![\[(])")
+# The type of an argument, in parentheses: name (`"a"` or `"b"`, *optional*, defaults to `"a"`): what it is.
+_TYPE = re.compile(r"^( +\w+ )(\(.+?\)):", re.MULTILINE)
 
 
-class CrossReferences(griffe.Extension):
-    """Griffe calls it once the package's source is read. Names that are on no page are errors of `mkdocs --strict`."""
+class TransformersDocstrings(griffe.Extension):
+    """Griffe calls it once it has read the package. Names that are on no page are errors of `mkdocs --strict`."""
 
     def on_package(self, *, pkg: griffe.Module, **kwargs: Any) -> None:
         for scope in _objects(pkg):
             if scope.docstring:
-                scope.docstring.value = _REFERENCE.sub(partial(_link, scope), scope.docstring.value)
+                text = _TYPE.sub(_plain_type, scope.docstring.value).replace("Example:\n", "Examples:\n")
+                scope.docstring.value = _REFERENCE.sub(partial(_link, scope), text)
 
 
 def _objects(scope: griffe.Object) -> Iterator[griffe.Object]:
@@ -25,6 +28,13 @@ def _objects(scope: griffe.Object) -> Iterator[griffe.Object]:
     for member in scope.members.values():
         if isinstance(member, griffe.Object):
             yield from _objects(member)
+
+
+def _plain_type(argument: re.Match[str]) -> str:
+    # The page shows the whole of it as code, where marks would stay as they are.
+    name, its_type = argument.groups()
+    plain = _REFERENCE.sub(r"\2", its_type).replace("`", "").replace("*", "")
+    return f"{name}{plain}:"
 
 
 def _link(scope: griffe.Object, reference: re.Match[str]) -> str:
