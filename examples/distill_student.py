@@ -18,6 +18,7 @@ import torch
 from transformers import set_seed
 
 from dpiqa import DPIQAImageProcessor, DPIQAModel, DPIQAStudent, DPIQAStudentConfig
+from dpiqa.data.schema import SPLITS
 from dpiqa.evaluation.report import Result
 from dpiqa.training.arguments import PRESETS, DPIQATrainingArguments, published
 from dpiqa.training.distillation import DPIQADistillationTrainer, TeacherTargets
@@ -84,15 +85,16 @@ def starting_student(
 def main(arguments: DistillationArguments, training: DPIQATrainingArguments) -> list[Result]:
     set_seed(training.seed)
     splits = arguments.load()
+    by_split = {split: splits[split] for split in SPLITS}
     teacher = load_teacher(arguments.teacher).to(training.device)
     student, processor = starting_student(arguments, teacher)
     folder = arguments.cache or Path(training.output_dir) / "targets"
     targets = TeacherTargets(teacher, DPIQAImageProcessor.from_pretrained(arguments.teacher), folder)
     del teacher
-    photos = {split: PhotoDataset(rows, processor) for split, rows in splits.photos.items() if split != "train"}
+    photos = {split: PhotoDataset(rows, processor) for split, rows in by_split.items() if split != "train"}
     with training.main_process_first(desc="targets"):
         photos["train"] = PhotoDataset(
-            splits.photos["train"],
+            by_split["train"],
             processor,
             augmentations=arguments.augmentations,
             cache=targets,

@@ -23,8 +23,7 @@ from safetensors.torch import load_file
 from transformers import set_seed
 
 from dpiqa import DPIQAConfig, DPIQAImageProcessor, DPIQAModel, DPIQAStudent, DPIQAStudentConfig
-from dpiqa.data import load_ratings
-from dpiqa.data.load import to_dataset
+from dpiqa.data import load_iqa_splits
 from dpiqa.training.arguments import DPIQATrainingArguments
 from dpiqa.training.distillation import DPIQADistillationTrainer, TeacherTargets
 from dpiqa.training.latents import AutoencoderLatents
@@ -134,8 +133,8 @@ def read_rows(path: Path) -> list[dict[str, Any]]:
 
 
 def main(arguments: argparse.Namespace) -> None:
-    loaded = load_ratings("biq2021", arguments.data, split_by="train scene")
-    splits = {split: to_dataset(loaded, split) for split in ("train", "validation", "test")}
+    loaded = load_iqa_splits("biq2021", arguments.data, split_by="scene")
+    splits = {split: loaded[split] for split in ("train", "validation", "test")}
     # In the order of the labels, which is random.
     splits["train"] = splits["train"].select(range(min(arguments.photos, len(splits["train"]))))
     processor = DPIQAImageProcessor(size={"height": SIZE, "width": SIZE})

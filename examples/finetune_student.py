@@ -17,6 +17,7 @@ import torch
 from transformers import set_seed
 
 from dpiqa import DPIQAImageProcessor, DPIQAStudent, bundled_checkpoint
+from dpiqa.data.schema import SPLITS
 from dpiqa.evaluation.report import Result
 from dpiqa.training.arguments import DPIQATrainingArguments
 from dpiqa.training.photo_dataset import PhotoDataset
@@ -55,6 +56,7 @@ def make_parser() -> ScriptParser:
 def main(arguments: FineTuningArguments, training: DPIQATrainingArguments) -> list[Result]:
     set_seed(training.seed)
     splits = arguments.load()
+    by_split = {split: splits[split] for split in SPLITS}
     processor = DPIQAImageProcessor.from_pretrained(arguments.model)
     student = DPIQAStudent.from_pretrained(arguments.model, dtype=torch.float32)
     before = copy.deepcopy(student)
@@ -67,7 +69,7 @@ def main(arguments: FineTuningArguments, training: DPIQATrainingArguments) -> li
         split: PhotoDataset(
             rows, processor, augmentations=arguments.augmentations if split == "train" else ("original",)
         )
-        for split, rows in splits.photos.items()
+        for split, rows in by_split.items()
     }
     trainer = DPIQATrainer(
         model=student, args=training, train_dataset=photos["train"], eval_dataset=photos["validation"]

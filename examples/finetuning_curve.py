@@ -13,13 +13,13 @@ from __future__ import annotations
 import argparse
 import csv
 import json
-from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import finetune_student
 import numpy as np
 
-from dpiqa.data import Rating, load_ratings
+from dpiqa.data import load_iqa_splits
 from dpiqa.data.scenes import scene_groups, scene_hashes
 from dpiqa.training.script_parser import ScriptParser
 
@@ -39,27 +39,27 @@ def make_parser() -> ScriptParser:
     return parser
 
 
-def draw_rest(photos: Sequence[Rating], size: int) -> np.ndarray:
+def draw_rest(photos: Any, size: int) -> np.ndarray:
     """Whether each photo is of a scene that is only scored."""
-    scenes = scene_groups(scene_hashes([photo.path for photo in photos]))
+    scenes = scene_groups(scene_hashes([photo["image"] for photo in photos]))
     order = np.random.default_rng(0).permutation(scenes.max() + 1)
     sizes = np.bincount(scenes)[order]
     return np.isin(scenes, order[: np.searchsorted(np.cumsum(sizes), size) + 1])
 
 
-def write_table(path: Path, labelled: Sequence[Rating], rest: Sequence[Rating]) -> None:
+def write_table(path: Path, labelled: Any, rest: Any) -> None:
     validation = round(VALIDATION * len(labelled))
     splits = ["validation"] * validation + ["train"] * (len(labelled) - validation) + ["test"] * len(rest)
     with path.open("w", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(["path", "mos", "split"])
         for photo, split in zip([*labelled, *rest], splits, strict=True):
-            writer.writerow([photo.path.resolve(), photo.mos, split])
+            writer.writerow([Path(photo["image"]["path"]).resolve(), photo["mos"], split])
 
 
 def main(arguments: argparse.Namespace) -> None:
-    ratings = load_ratings("biq2021", arguments.data).ratings
-    photos = [photo for photo in ratings if photo.split == "train" and photo.subset == arguments.subset]
+    whole = load_iqa_splits("biq2021", arguments.data).whole
+    photos = [photo for photo in whole if photo["split"] == "train" and photo["group"] == arguments.subset]
     is_rest = draw_rest(photos, arguments.rest)
     pool = [photo for photo, scored in zip(photos, is_rest, strict=True) if not scored]
     rest = [photo for photo, scored in zip(photos, is_rest, strict=True) if scored]

@@ -18,6 +18,7 @@ import torch
 from transformers import set_seed
 
 from dpiqa import DPIQAImageProcessor, DPIQAModel
+from dpiqa.data.schema import SPLITS
 from dpiqa.evaluation.report import Result
 from dpiqa.training.arguments import PRESETS, DPIQATrainingArguments, published
 from dpiqa.training.latents import AutoencoderLatents
@@ -75,6 +76,7 @@ def starting_teacher(arguments: TeacherArguments, output: Path) -> tuple[DPIQAMo
 def main(arguments: TeacherArguments, training: DPIQATrainingArguments) -> list[Result]:
     set_seed(training.seed)
     splits = arguments.load()
+    by_split = {split: splits[split] for split in SPLITS}
     output = Path(training.output_dir)
     with training.main_process_first(desc="teacher"):
         teacher, processor = starting_teacher(arguments, output)
@@ -91,7 +93,7 @@ def main(arguments: TeacherArguments, training: DPIQATrainingArguments) -> list[
                 cache=cache,
                 num_workers=training.dataloader_num_workers,
             )
-            for split, rows in splits.photos.items()
+            for split, rows in by_split.items()
         }
     trainer = DPIQATrainer(
         model=add_lora(teacher, rank=arguments.lora_rank) if arguments.lora_rank else teacher,

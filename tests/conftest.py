@@ -1,4 +1,5 @@
 import copy
+import functools
 import os
 from pathlib import Path
 
@@ -14,6 +15,7 @@ os.environ.update(
     DPIQA_MODEL="",
 )
 
+import huggingface_hub
 import torch
 from datasets import Dataset
 from PIL import Image
@@ -26,6 +28,16 @@ from dpiqa.training.photo_dataset import PhotoDataset
 from dpiqa.training.trainer import DPIQATrainer
 from support import releases
 from support.tiny_students import tiny_config
+
+
+@pytest.fixture(autouse=True)
+def assets(tmp_path_factory, monkeypatch):
+    """What is kept between runs stays out of the user's folders, and out of other tests."""
+    folder = tmp_path_factory.mktemp("assets")
+    monkeypatch.setenv("HF_ASSETS_CACHE", str(folder))  # for the processes that a test starts
+    kept = functools.partial(huggingface_hub.cached_assets_path, assets_dir=folder)
+    monkeypatch.setattr("dpiqa.data.scenes.cached_assets_path", kept)
+    return folder
 
 
 @pytest.fixture(scope="session")

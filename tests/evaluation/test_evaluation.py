@@ -4,6 +4,7 @@ import csv
 import json
 import shutil
 import sys
+from pathlib import Path
 
 import pytest
 from huggingface_hub import ModelCardData
@@ -12,7 +13,7 @@ from typer.testing import CliRunner
 import dpiqa.evaluation.evaluate
 from dpiqa import Scorer
 from dpiqa.cli import app
-from dpiqa.data import load_ratings
+from dpiqa.data import load_iqa_splits
 from dpiqa.evaluation.report import read_results, to_eval_results
 from support import releases
 
@@ -110,12 +111,12 @@ def test_several_models_share_one_pass(evaluate, sets, tiny_checkpoint, monkeypa
 
 
 def test_a_photo_without_a_score_is_counted(evaluate, sets):
-    test = load_ratings("spaq", sets / "spaq")
-    photo = next(r for r, split in zip(test.ratings, test.splits, strict=True) if split == "train")
-    photo.path.write_bytes(photo.path.read_bytes()[:-100])  # the header is fine, the end is missing
+    train = load_iqa_splits("spaq", sets / "spaq")["train"]
+    photo = Path(train[0]["image"]["path"])
+    photo.write_bytes(photo.read_bytes()[:-100])  # the header is fine, the end is missing
     evaluate("--split", "train", data=["spaq"])
     row = results_of(sets)[0]
-    assert (row.photos, row.errors) == (test.splits.count("train") - 1, 1)
+    assert (row.photos, row.errors) == (len(train) - 1, 1)
 
 
 class TestPredictionsOfOthers:
@@ -151,8 +152,7 @@ class TestPredictionsOfOthers:
 
 
 def test_a_photo_without_a_prediction_is_an_error(evaluate, sets):
-    loaded = load_ratings("spaq", sets / "spaq")
-    first = next(r.name for r, split in zip(loaded.ratings, loaded.splits, strict=True) if split == "test")
+    first = load_iqa_splits("spaq", sets / "spaq")["test"]["name"][0]
     (sets / "peer.csv").write_text(f"name,score\n{first},0.5\n")
     result = evaluate("--predictions", sets / "peer.csv", data=["spaq"], model=False)
     assert result.exit_code == 2

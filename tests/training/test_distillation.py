@@ -12,7 +12,7 @@ from datasets import Dataset
 from safetensors.torch import load_file, save_file
 
 from dpiqa import DPIQAImageProcessor, DPIQAModel, ImageError
-from dpiqa.data.load import features
+from dpiqa.data.schema import features
 from dpiqa.training.augmentations import augmented_pixels
 from dpiqa.training.distillation import DPIQADistillationTrainer, TeacherTargets
 from dpiqa.training.latents import AutoencoderLatents

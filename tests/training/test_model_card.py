@@ -1,11 +1,11 @@
 """Cards of trained checkpoints, word by word."""
 
 import re
+from types import SimpleNamespace
 
 import pytest
 from huggingface_hub import ModelCard
 
-from dpiqa.data import IQASplits
 from dpiqa.hub.push import UploadError, check_upload
 from dpiqa.training.model_card import DPIQAModelCard
 from dpiqa.training.photo_dataset import PhotoDataset
@@ -125,7 +125,7 @@ def trained(train, rows, tiny_processor, tmp_path, monkeypatch):
     trainer = train(output_dir=str(tmp_path / "my-student"), **options)
     photos = {split: PhotoDataset(rows[part], tiny_processor) for split, part in PARTS.items()}
     arguments = RunArguments("my photos", data_licence="Ours.", licence="apache-2.0", resamples=10)
-    splits = IQASplits({split: rows[part] for split, part in PARTS.items()}, True, (0.0, 1.0))
+    splits = SimpleNamespace(official=True, mos_range=(0.0, 1.0))
     finish(trainer, photos, splits, arguments, start="`tiny`")
     return tmp_path / "my-student"
 

@@ -39,7 +39,7 @@ def evaluate(
     """
     from transformers.utils import logging
 
-    from ..evaluation.evaluate import DataSource
+    from ..data import DataSource
     from ..evaluation.evaluate import evaluate as run
 
     logging.disable_progress_bar()

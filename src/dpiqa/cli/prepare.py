@@ -9,24 +9,36 @@ import typer
 
 
 def prepare(
-    name: Annotated[str, typer.Argument(help="biq2021, clive, kadid10k, koniq10k, livefb, spaq, tid2013, or a CSV.")],
+    data: Annotated[
+        str,
+        typer.Argument(
+            metavar="DATA",
+            help="NAME=FOLDER for a released set (biq2021, clive, kadid10k, koniq10k, livefb, spaq, tid2013), or a "
+            ".csv, .jsonl or .parquet file of path,mos.",
+        ),
+    ],
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder for the Parquet files and the card.")],
-    root: Annotated[Path | None, typer.Option(help="Folder of the release.", file_okay=False)] = None,
     push_to: Annotated[str | None, typer.Option(help="Hub data set to upload it to, ORG/NAME; private.")] = None,
     mos_range: Annotated[
-        tuple[float, float] | None, typer.Option(help="For a CSV: the MOS that become 0 and 1.")
+        tuple[float, float] | None, typer.Option(help="Lowest and highest of a table's rating scale.")
     ] = None,
-    seed: Annotated[int, typer.Option(help="Of a split that is not official.")] = 0,
+    split_by: Annotated[
+        str | None, typer.Option(help='"scene" keeps near-identical photos on one side of a cut.')
+    ] = None,
     allow_missing: Annotated[bool, typer.Option("--allow-missing", help="Leave out images that are missing.")] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace what was prepared there before.")] = False,
 ) -> None:
     """Turn a data set as its authors release it into Parquet files with a data set card."""
     from datasets import disable_progress_bars
 
+    from ..data import DataSource, load_iqa_splits
     from ..data.prepare import prepare_dataset, push_dataset
 
     disable_progress_bars()
     try:
-        counts = prepare_dataset(name, output, root=root, mos_range=mos_range, seed=seed, allow_missing=allow_missing)
+        source = DataSource.parse(data, mos_range)
+        splits = load_iqa_splits(source, split_by=split_by, allow_missing=allow_missing)
+        counts = prepare_dataset(splits, output, overwrite=overwrite)
     except (ValueError, OSError) as error:
         raise typer.BadParameter(str(error)) from None
     except ModuleNotFoundError as error:

@@ -2,29 +2,27 @@
 
 from __future__ import annotations
 
-import csv
 import math
 from pathlib import Path
 
-from .schema import Rating, Release, files_by_lower_name, find_file
+from .schema import LabelledPhoto, Release, files_by_lower_name, find_file, read_label_csv
 
 
-def read(root: Path) -> list[Rating]:
+def read(root: Path) -> list[LabelledPhoto]:
     """Reads `dmos.csv` beside `images/`. Its `dmos` runs from 1 to 5 and, despite the name, higher is better."""
     images = root / "images"
     files = files_by_lower_name(images)
-    with (root / "dmos.csv").open(newline="", encoding="utf-8-sig") as file:
-        return [
-            Rating(
-                row["dist_img"],
-                find_file(files, images, row["dist_img"]),
-                float(row["dmos"]),
-                std=math.sqrt(float(row["var"])),
-                reference=row["ref_img"],
-                subset=row["dist_img"].split("_")[1],  # the kind of distortion, 01 to 25
-            )
-            for row in csv.DictReader(file)
-        ]
+    return [
+        LabelledPhoto(
+            row["dist_img"],
+            find_file(files, images, row["dist_img"]),
+            row["dmos"],
+            std=math.sqrt(max(0, row["var"])),
+            reference=row["ref_img"],
+            group=row["dist_img"].partition("_")[2][:2],  # the kind of distortion, 01 to 25
+        )
+        for row in read_label_csv(root / "dmos.csv", ["dist_img", "ref_img"], ["dmos", "var"])
+    ]
 
 
 RELEASE = Release(

@@ -2,30 +2,28 @@
 
 from __future__ import annotations
 
-import csv
 from pathlib import Path
 
-from .schema import Rating, Release, files_by_lower_name, find_file
+from .schema import LabelledPhoto, Release, files_by_lower_name, find_file, read_label_csv, split_name
 
-_SPLIT = {"training": "train", "validation": "validation", "test": "test"}
+_LABELS = "koniq10k_distributions_sets.csv"
 _IMAGE_FOLDERS = ("1024x768", "512x384", "images")
 
 
-def read(root: Path) -> list[Rating]:
+def read(root: Path) -> list[LabelledPhoto]:
     """Reads `koniq10k_distributions_sets.csv` beside `1024x768/` (or `512x384/`, or `images/`); MOS 0 to 100."""
     images = next((root / name for name in _IMAGE_FOLDERS if (root / name).is_dir()), root / _IMAGE_FOLDERS[0])
     files = files_by_lower_name(images)
-    with (root / "koniq10k_distributions_sets.csv").open(newline="", encoding="utf-8-sig") as file:
-        return [
-            Rating(
-                row["image_name"],
-                find_file(files, images, row["image_name"]),
-                float(row["MOS"]),
-                std=float(row["SD"]),
-                split=_SPLIT[row["set"]],
-            )
-            for row in csv.DictReader(file)
-        ]
+    return [
+        LabelledPhoto(
+            row["image_name"],
+            find_file(files, images, row["image_name"]),
+            row["MOS"],
+            std=row["SD"],
+            split=split_name(row["set"], root / _LABELS),
+        )
+        for row in read_label_csv(root / _LABELS, ["image_name", "set"], ["MOS", "SD"])
+    ]
 
 
 RELEASE = Release(

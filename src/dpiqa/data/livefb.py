@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import csv
 from pathlib import Path
 
-from .schema import Rating, Release
+from .schema import LabelledPhoto, Release, read_label_csv
 
 _LABELS = "labels_image.csv"
 
 
-def read(root: Path) -> list[Rating]:
-    """Reads `labels_image.csv`, whose names hold folders below the root; MOS 0 to 100. Subsets are those folders."""
-    with (root / _LABELS).open(newline="", encoding="utf-8-sig") as file:
-        return [
-            Rating(row["name"], root / row["name"], float(row["mos"]), subset=row["name"].split("/")[0])
-            for row in csv.DictReader(file)
-        ]
+def read(root: Path) -> list[LabelledPhoto]:
+    """Reads `labels_image.csv`, whose names hold folders below the root; MOS 0 to 100. Groups are those folders."""
+    return [
+        LabelledPhoto(row["name"], root / row["name"], row["mos"], group=row["name"].split("/")[0])
+        for row in read_label_csv(root / _LABELS, ["name"], ["mos"])
+    ]
 
 
 RELEASE = Release(

@@ -2,33 +2,71 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import numpy as np
+from huggingface_hub import cached_assets_path
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from ..models.images import ImageSource, open_image
+from ..models.images import OPENING_ERRORS, PIXELS_VERSION, open_image
+from .images import content_digest
+from .kept_hashes import keep_hashes, read_hashes
 
 HASH_SIDE = 16
 MAX_DISTANCE = 20
+_CHUNK = 256
 
 
-def scene_hashes(photos: Sequence[ImageSource]) -> np.ndarray:
+def scene_hashes(images: Sequence[Mapping[str, Any]]) -> np.ndarray:
     """Difference hashes of photos (needs the `imagehash` package).
 
+    A photo is hashed once: the hashes are kept below `huggingface_hub.cached_assets_path("dpiqa", "scenes")`, by the
+    contents of the photos and the version of the code that opens them.
+
+    Args:
+        images: (photos,) entries of a column `image`, dicts of `bytes` and `path`: `photos["image"]`.
+
     Returns:
-        (photos, 256) booleans: whether each of 16x16 cells is brighter than its left neighbour.
+        (photos, 256) booleans: whether each of 16x16 cells is brighter than its left neighbour. A photo that cannot
+        be opened has the SHA-256 of its file in place of a hash, so that only its copies are near to it.
     """
+    file = cached_assets_path("dpiqa", "scenes") / f"dhash{HASH_SIDE}-pixels{PIXELS_VERSION}.sqlite"
+    hashes = np.zeros((len(images), HASH_SIDE**2), bool)
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        for start in range(0, len(images), _CHUNK):
+            chunk = images[start : start + _CHUNK]
+            digests = list(pool.map(_digest, chunk))
+            known = read_hashes(file, digests)
+            new = {digest: image for digest, image in zip(digests, chunk, strict=True) if digest not in known}
+            if new:
+                computed = dict(zip(new, pool.map(_packed_hash, new.values(), new), strict=True))
+                keep_hashes(file, computed)
+                known |= computed
+            packed = np.array([np.frombuffer(known[digest], np.uint8) for digest in digests])
+            hashes[start : start + len(chunk)] = np.unpackbits(packed, axis=1)
+    return hashes
+
+
+def _digest(image: Mapping[str, Any]) -> str:
+    try:
+        return content_digest(image)
+    except OSError:
+        return hashlib.sha256(os.fsencode(image["path"])).hexdigest()
+
+
+def _packed_hash(image: Mapping[str, Any], digest: str) -> bytes:
     import imagehash
 
-    def difference_hash(photo: ImageSource) -> np.ndarray:
-        return imagehash.dhash(open_image(photo, cover=(256, 256)), hash_size=HASH_SIDE).hash.ravel()
-
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        return np.stack(list(pool.map(difference_hash, photos)))
+    try:
+        photo = open_image(image, cover=(256, 256))
+    except OPENING_ERRORS:
+        return bytes.fromhex(digest)
+    return np.packbits(imagehash.dhash(photo, hash_size=HASH_SIDE).hash).tobytes()
 
 
 def near_duplicates(a: np.ndarray, b: np.ndarray, max_distance: int = MAX_DISTANCE) -> tuple[np.ndarray, np.ndarray]:
@@ -43,13 +81,14 @@ def near_duplicates(a: np.ndarray, b: np.ndarray, max_distance: int = MAX_DISTAN
         Row numbers in `a` and, for each, in `b`.
     """
     signs_a, signs_b = (np.where(bits, np.float32(1), np.float32(-1)) for bits in (a, b))
-    rows, columns = [], []
+    rows: list[np.ndarray] = []
+    columns: list[np.ndarray] = []
     for start in range(0, len(a), 1000):
         distance = (a.shape[1] - signs_a[start : start + 1000] @ signs_b.T) / 2
         row, column = np.nonzero(distance <= max_distance)
         rows.append(row + start)
         columns.append(column)
-    return np.concatenate(rows), np.concatenate(columns)
+    return np.concatenate([*rows, np.empty(0, int)]), np.concatenate([*columns, np.empty(0, int)])
 
 
 def scene_groups(hashes: np.ndarray, max_distance: int = MAX_DISTANCE) -> np.ndarray:

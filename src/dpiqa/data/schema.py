@@ -2,16 +2,30 @@
 
 from __future__ import annotations
 
+import csv
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from datasets import Dataset, Features
 
 SPLITS = ("train", "validation", "test")
+# How releases and the Hub call them.
+SPLIT_NAMES = {name: name for name in SPLITS} | {
+    "training": "train",
+    "val": "validation",
+    "valid": "validation",
+    "dev": "validation",
+    "testing": "test",
+}
 
 
 @dataclass(frozen=True)
-class Rating:
-    """A photo and what people think of it, as the authors of the data set released it.
+class LabelledPhoto:
+    """A photo and what people think of it: one row of a label file.
 
     Attributes:
         name: The photo's name in the labels.
@@ -20,7 +34,7 @@ class Rating:
         std: Standard deviation of the opinions, in units of the data set's rating scale.
         reference: Name of the pristine photo that this one was made from, in synthetic sets.
         split: The official split, where there is one.
-        subset: Part of the data set that its authors distinguish.
+        group: Source of the photo, where its data set has several: photos of one group were rated on one scale.
     """
 
     name: str
@@ -29,7 +43,7 @@ class Rating:
     std: float | None = None
     reference: str | None = None
     split: str | None = None
-    subset: str | None = None
+    group: str | None = None
 
 
 @dataclass(frozen=True)
@@ -40,19 +54,86 @@ class Release:
         title: Its name as its authors write it.
         read: Reads the labels in a root folder; does not look at the images.
         mos_range: The MOS that become 0 and 1.
-        std_range: Width of the scale that `Rating.std` is on; None when deviations are not released.
+        std_range: Width of the scale that `LabelledPhoto.std` is on; None when deviations are not released.
         licence: Terms of use, in short.
         citation: Authors, title, year.
         url: Where to get it.
     """
 
     title: str
-    read: Callable[[Path], Sequence[Rating]]
+    read: Callable[[Path], Sequence[LabelledPhoto]]
     mos_range: tuple[float, float]
     licence: str
     citation: str
     url: str
     std_range: float | None = None
+
+
+def features() -> Features:
+    """The columns of every loaded data set; see [`dpiqa.data.IQASplits`]."""
+    from datasets import Features, Image, Value
+
+    numbers = {name: Value("float64") for name in ("mos", "mos_raw", "mos_std")}
+    words = {name: Value("string") for name in ("reference", "group", "scene", "split")}
+    return Features({"image": Image(decode=False), "name": Value("string"), **numbers, **words})
+
+
+def with_column(photos: Dataset, name: str, values: Sequence[str | None]) -> Dataset:
+    """The photos with other values in one column; the order of the columns stays."""
+    changed = photos.remove_columns(name).add_column(name, list(values), feature=photos.features[name])
+    return changed.select_columns(photos.column_names)
+
+
+def read_label_csv(path: Path, texts: Sequence[str], numbers: Sequence[str]) -> list[dict[str, Any]]:
+    """The rows of a CSV file of labels.
+
+    Args:
+        path: The file.
+        texts: Columns that it must have, none of them empty.
+        numbers: Columns that it must have, which become floats.
+
+    Raises:
+        FileNotFoundError: When there is no such file.
+        ValueError: When it is no such file; the message names line and column.
+    """
+    expected = [*texts, *numbers]
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            reader = csv.DictReader(file)
+            found = reader.fieldnames or ()
+            rows = [(reader.line_num, row) for row in reader] if set(expected) <= set(found) else None
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise ValueError(f"{path}: expected a CSV file in UTF-8 ({error}).") from None
+    if rows is None:
+        columns = ", ".join(map(str, found)) or "none"
+        raise ValueError(f"{path}: expected the columns {', '.join(expected)}, found {columns}.")
+    for line, row in rows:
+        for column in expected:
+            value = row[column]
+            if not value or (column in numbers and as_number(value) is None):
+                kind = "a number" if column in numbers else "a text"
+                raise ValueError(f"{path}, line {line}: expected {kind} in the column {column}, found {value!r}.")
+    return [row | {column: as_number(row[column]) for column in numbers} for _, row in rows]
+
+
+def as_number(value: object) -> float | None:
+    """A finite float; None for what is none."""
+    try:
+        number = float(value)  # type: ignore[arg-type]
+    except (TypeError, ValueError):
+        return None
+    return number if math.isfinite(number) else None
+
+
+def split_name(value: str, where: object) -> str:
+    """Our name of a split that a label file names.
+
+    Raises:
+        ValueError: When it is none that we know.
+    """
+    if value.lower() not in SPLIT_NAMES:
+        raise ValueError(f"{where}: unknown split {value!r}, expected one of {', '.join(SPLITS)}.")
+    return SPLIT_NAMES[value.lower()]
 
 
 def files_by_lower_name(folder: Path) -> dict[str, Path]:

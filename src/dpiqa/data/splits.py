@@ -9,90 +9,69 @@ from __future__ import annotations
 import hashlib
 from collections import defaultdict
 from collections.abc import Sequence
-from pathlib import Path
 
-from .schema import SPLITS, Rating
+from .schema import SPLITS
 
 TEST_SHARE = 0.2
-VALIDATION_SHARE = 0.1  # of what is not in test
+# Of what is not in test: a tenth, and more of it where a tenth would be under 40 photos.
+VALIDATION_SHARE, LARGEST_VALIDATION_SHARE, ENOUGH_FOR_VALIDATION = 0.1, 0.25, 40
 
 
-def assign_splits(
-    ratings: Sequence[Rating],
-    seed: int = 0,
-    groups: Sequence[object] | None = None,
-    *,
-    keep_official: bool = False,
-) -> list[str]:
+def assign_splits(scenes: Sequence[str], released: Sequence[str | None], seed: int = 0) -> list[str]:
     """Gives every photo a split.
 
-    Photos with an official split keep it; a data set with official splits but no validation split gets one, cut from
-    train. Without official splits a fifth is test and a tenth of the rest validation. Photos made from one reference,
-    or of one group, are never on two sides.
+    Photos with a released split keep it; where there is a test split but no validation split, one is cut from train.
+    Without released splits a fifth is test. Validation is a tenth of the rest, and up to a quarter of it in small data
+    sets. Photos of one scene are never cut apart.
 
     Args:
-        ratings: The data set.
+        scenes: (photos,) key of what must stay together.
+        released: (photos,) "train", "validation", "test" or None.
         seed: Another seed gives another split, where there is a choice.
-        groups: What must stay together, one key per photo; replaces the official split when given. None keeps
-            photos with the same reference together.
-        keep_official: Whether an official split stays although there are groups, which then only cut validation.
 
     Returns:
         "train", "validation" or "test" for every photo.
     """
-    keys = [str(key) for key in groups] if groups is not None else [r.reference or r.name for r in ratings]
-    official = [rating.split if groups is None or keep_official else None for rating in ratings]
-    if not any(official):
-        test = _first_share(keys, TEST_SHARE, f"{seed}:test")
-        official = ["test" if key in test else None for key in keys]
-    elif "validation" in official:
-        return [split or "train" for split in official]
-    rest = [key for key, split in zip(keys, official, strict=True) if split != "test"]
-    validation = _first_share(rest, VALIDATION_SHARE, f"{seed}:validation")
+    if not any(released):
+        test = first_share(scenes, TEST_SHARE, f"{seed}:test")
+        released = ["test" if scene in test else None for scene in scenes]
+    elif "validation" in released:
+        return [split or "train" for split in released]
+    rest = [scene for scene, split in zip(scenes, released, strict=True) if split != "test"]
+    share = max(VALIDATION_SHARE, min(LARGEST_VALIDATION_SHARE, ENOUGH_FOR_VALIDATION / max(len(rest), 1)))
+    validation = first_share(rest, share, f"{seed}:validation")
     return [
-        "test" if split == "test" else "validation" if key in validation else "train"
-        for key, split in zip(keys, official, strict=True)
+        "test" if split == "test" else "validation" if scene in validation else "train"
+        for scene, split in zip(scenes, released, strict=True)
     ]
 
 
-def split_digest(ratings: Sequence[Rating], splits: Sequence[str]) -> str:
+def split_digest(names: Sequence[str], splits: Sequence[str]) -> str:
     """SHA-256 of which photo is in which split: equal digests mean equal splits."""
-    lines = sorted(f"{split}\t{rating.name}\n" for rating, split in zip(ratings, splits, strict=True))
-    return hashlib.sha256("".join(lines).encode()).hexdigest()
+    lines = sorted(f"{split}\t{name}\n" for name, split in zip(names, splits, strict=True))
+    return hashlib.sha256("".join(lines).encode("utf-8", "surrogateescape")).hexdigest()
 
 
-def identical_across(paths: Sequence[Path], splits: Sequence[str]) -> list[int]:
+def left_out(identical: Sequence[Sequence[int]], splits: Sequence[str]) -> list[int]:
     """Photos outside of test that are byte for byte a photo of a later split (train < validation < test).
 
-    Only files of equal size are read.
-
     Args:
-        paths: Existing files.
-        splits: The split of each.
+        identical: Row numbers of identical photos, in groups.
+        splits: The split of every photo.
 
     Returns:
-        Row numbers, ascending: the rows to leave out, so that no file is on two sides.
+        Row numbers, ascending: the rows to leave out, so that no photo is on two sides.
     """
-    by_size = defaultdict(list)
-    for row, path in enumerate(paths):
-        by_size[path.stat().st_size].append(row)
-    by_content = defaultdict(list)
-    for rows in by_size.values():
-        if len({splits[row] for row in rows}) > 1:
-            for row in rows:
-                by_content[hashlib.sha256(paths[row].read_bytes()).digest()].append(row)
     rank = SPLITS.index
-    return sorted(
-        row for rows in by_content.values() for row in rows if rank(splits[row]) < max(rank(splits[r]) for r in rows)
-    )
+    return sorted(row for rows in identical for row in rows if rank(splits[row]) < max(rank(splits[r]) for r in rows))
 
 
-def _first_share(keys: Sequence[str], share: float, salt: str) -> set[str]:
+def first_share(keys: Sequence[str], share: float, salt: str) -> set[str]:
     """Keys in the order of their digests, until they hold this share of the rows."""
     count: dict[str, int] = defaultdict(int)
     for key in keys:
         count[key] += 1
-    order = sorted(count, key=lambda key: hashlib.sha256(f"{salt}:{key}".encode()).digest())
+    order = sorted(count, key=lambda key: hashlib.sha256(f"{salt}:{key}".encode("utf-8", "surrogateescape")).digest())
     chosen: set[str] = set()
     rows = 0
     for key in order:

@@ -6,21 +6,20 @@ import os
 from pathlib import Path
 from typing import Any
 
-from .schema import SPLITS, Rating
+from .schema import LabelledPhoto, as_number, split_name
 
 FORMATS = {".csv": "csv", ".jsonl": "json", ".parquet": "parquet"}
 _METADATA = ("metadata.csv", "metadata.jsonl", "metadata.parquet")
 _PATH_COLUMNS = ("path", "file_name", "image", "name", "image_name")
 _SCORE_COLUMNS = ("mos", "score", "quality", "MOS")
-_SPLIT_NAMES = {"training": "train", "val": "validation", "valid": "validation"}
 
 
-def read_table(source: str | os.PathLike[str], root: str | os.PathLike[str] | None = None) -> list[Rating]:
+def read_table(source: str | os.PathLike[str], root: str | os.PathLike[str] | None = None) -> list[LabelledPhoto]:
     """Reads labels from a file, or from the metadata file of an ImageFolder.
 
     Args:
         source: A .csv, .jsonl or .parquet file with columns `path` (or `file_name`) and `mos` (or `score`), and
-            optionally `std`, `reference`, `split` ("train", "validation", "test") and `subset`; or a folder with a
+            optionally `std`, `reference`, `split` ("train", "validation", "test") and `group`; or a folder with a
             `metadata.csv`, `metadata.jsonl` or `metadata.parquet` of that kind.
         root: Folder that relative paths start from; the file's own folder when not given.
 
@@ -44,7 +43,19 @@ def read_table(source: str | os.PathLike[str], root: str | os.PathLike[str] | No
     path_column = pick_column(rows[0], _PATH_COLUMNS, path)
     score_column = pick_column(rows[0], _SCORE_COLUMNS, path)
     base = Path(root) if root is not None else path.parent
-    return [_rating(row, path_column, score_column, base, f"{path}, row {n}") for n, row in enumerate(rows, start=1)]
+    return [_labelled(row, path_column, score_column, base, f"{path}, row {n}") for n, row in enumerate(rows, start=1)]
+
+
+def is_table(name: str | os.PathLike[str]) -> bool:
+    """Whether this names a label file, or a folder with one, and not a data set that holds its photos."""
+    path = Path(name)
+    if path.suffix == ".parquet" and path.is_file():
+        import pyarrow.parquet
+
+        # A Parquet file either names image files or holds the images themselves.
+        fields = pyarrow.parquet.read_schema(path)
+        return not any(str(fields.field(column).type).startswith("struct") for column in fields.names)
+    return path.suffix in FORMATS or any((path / metadata).exists() for metadata in _METADATA)
 
 
 def pick_column(row: dict[str, Any], names: tuple[str, ...], source: object) -> str:
@@ -71,25 +82,21 @@ def _rows(path: Path) -> list[dict[str, Any]]:
         raise ValueError(f"{path} has no rows or is no table ({error}).") from None
 
 
-def _rating(row: dict[str, Any], path_column: str, score_column: str, base: Path, where: str) -> Rating:
-    name = row[path_column]
-    try:
-        mos = float(row[score_column])
-    except (TypeError, ValueError):
-        raise ValueError(f"{where}: {score_column} is {row[score_column]!r}, expected a number.") from None
-    if not isinstance(name, str) or mos != mos:
-        raise ValueError(f"{where}: expected a path and a score, found {name!r} and {mos}.")
-    split = row.get("split")
-    split = _SPLIT_NAMES.get(split, split) if split else None
-    if split not in (None, *SPLITS):
-        raise ValueError(f"{where}: unknown split {split!r}, expected {', '.join(SPLITS)}.")
-    std, reference, subset = row.get("std"), row.get("reference"), row.get("subset")
-    return Rating(
+def _labelled(row: dict[str, Any], path_column: str, score_column: str, base: Path, where: str) -> LabelledPhoto:
+    name, mos = row[path_column], as_number(row[score_column])
+    if not isinstance(name, str):
+        raise ValueError(f"{where}: {path_column} is {name!r}, expected the path of a photo.")
+    if mos is None:
+        raise ValueError(f"{where}: {score_column} is {row[score_column]!r}, expected a finite number.")
+    std, reference, group = row.get("std"), row.get("reference"), row.get("group")
+    if std is not None and as_number(std) is None:
+        raise ValueError(f"{where}: std is {std!r}, expected a finite number or nothing.")
+    return LabelledPhoto(
         name,
         base / name,
         mos,
-        std=None if std is None else float(std),
+        std=as_number(std),
         reference=None if reference is None else str(reference),
-        split=split,
-        subset=None if subset is None else str(subset),
+        split=split_name(row["split"], where) if row.get("split") else None,
+        group=None if group is None else str(group),
     )

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from ..data import Rating, SplitRatings, load_ratings
+from ..data import DataSource, IQASplits, load_iqa_splits
 from ..data.scenes import near_duplicates, scene_hashes
 from ..models.images import ImageSource, open_image
 from ..scoring.scorer import Scorer
@@ -23,35 +22,6 @@ from .report import Result, scatter_plot, write_results
 
 _CHUNK = 64
 BUNDLED = "bundled student"
-
-
-@dataclass(frozen=True)
-class DataSource:
-    """A data set to evaluate on.
-
-    Attributes:
-        name: "koniq10k" or another of [`dpiqa.data.RELEASES`], a table's path, or a folder of `dpiqa distort`.
-        root: Folder of the release.
-        mos_range: For tables: the MOS that become 0 and 1.
-    """
-
-    name: str
-    root: str | None = None
-    mos_range: tuple[float, float] | None = None
-
-    @classmethod
-    def parse(cls, text: str) -> DataSource:
-        """Reads "koniq10k=/data/koniq", "photos.csv" or, with its rating scale, "photos.csv:1:5"."""
-        name, _, root = text.partition("=")
-        scale = re.fullmatch(r"(.+?):(-?[\d.]+):(-?[\d.]+)", name)
-        if scale:
-            return cls(scale[1], root or None, (float(scale[2]), float(scale[3])))
-        return cls(name, root or None)
-
-    @property
-    def label(self) -> str:
-        """Short name for tables and files."""
-        return Path(self.name).stem
 
 
 def evaluate(
@@ -103,23 +73,24 @@ def evaluate(
             distorted[source.label] = levels, run.scores(source.label, {row.name: row.path for row in levels})
             continue
         splits = _load_splits(source, seeds, allow_missing)
-        chosen = [_in_split(one, split) for one in splits]
-        if not chosen[0]:
+        chosen = [one[split] for one in splits]
+        if not len(chosen[0]):
             raise ValueError(f"{source.label} has no photos in its {split} split.")
-        scores = run.scores(source.label, {rating.name: rating.path for rows in chosen for rating in rows})
+        photos = {name: image for rows in chosen for name, image in zip(rows["name"][:], rows["image"], strict=True)}
+        scores = run.scores(source.label, photos)
         parts = _parts(splits[0], chosen[0], split) if splits[0].official else {}
         for model, by_photo in scores.items():
             base = Result(model, source.label, split, 0, 0)
             options: dict[str, Any] = {"half_width": run.half_width(model), "resamples": resamples}
-            whole = [_figures(base, rows, by_photo, splits[0], **options) for rows in chosen]
+            whole = [_figures(base, rows, by_photo, **options) for rows in chosen]
             results.append(replace(_median(whole), seeds=[] if splits[0].official else list(seeds)))
             for part, rows in parts.items():
-                results.append(_figures(replace(base, part=part), rows, by_photo, splits[0], **options))
-            scored = [rating for rating in chosen[0] if np.isfinite(by_photo[rating.name])]
+                results.append(_figures(replace(base, part=part), rows, by_photo, **options))
+            scored = _scored(chosen[0], by_photo)
             output.mkdir(parents=True, exist_ok=True)
             scatter_plot(
-                [by_photo[rating.name] for rating in scored],
-                splits[0].normalised(scored),
+                [by_photo[name] for name in scored["name"]],
+                scored["mos"][:],
                 f"{model} on {source.label}, {split}",
                 output / f"{source.label}--{model}.png".replace(" ", "-"),
             )
@@ -156,7 +127,7 @@ class _Run:
         """Of the interval of a calibrated model."""
         return self.scorer(model).model.config.interval_half_width if model in self.models else None
 
-    def scores(self, data: str, photos: Mapping[str, Path]) -> dict[str, dict[str, float]]:
+    def scores(self, data: str, photos: Mapping[str, Any]) -> dict[str, dict[str, float]]:
         """Scores of these photos by model, then by photo; NaN where a photo cannot be scored."""
         logs = {model: PredictionLog(self.folder / data / f"{model}.csv") for model in self.models}
         missing = {model: photos.keys() - log.scores.keys() for model, log in logs.items()}
@@ -170,7 +141,7 @@ class _Run:
                     log.add(_score(self.scorer(model), new))
         scores = {model: log.scores for model, log in logs.items()}
         for name, given in self.given.items():
-            matched = match_predictions(given, photos, f"{name}.csv")
+            matched = match_predictions(given, {name: _path(photo) for name, photo in photos.items()}, f"{name}.csv")
             if matched:
                 self.matched.add(name)
                 scores[name] = matched
@@ -181,28 +152,18 @@ def _model_name(model: str | None) -> str:
     return BUNDLED if model is None else Path(model).name
 
 
-def _load_splits(source: DataSource, seeds: Sequence[int], allow_missing: bool) -> list[SplitRatings]:
+def _load_splits(source: DataSource, seeds: Sequence[int], allow_missing: bool) -> list[IQASplits]:
     """One per seed; one alone where the split is official."""
-    splits: list[SplitRatings] = []
-    for seed in seeds:
-        splits.append(
-            load_ratings(source.name, source.root, seed=seed, mos_range=source.mos_range, allow_missing=allow_missing)
-        )
-        if splits[0].official:
-            break
-    return splits
+    first = load_iqa_splits(source, seed=seeds[0], allow_missing=allow_missing)
+    return [first] if first.official else [first, *(first.with_seed(seed) for seed in seeds[1:])]
 
 
-def _in_split(loaded: SplitRatings, split: str) -> list[Rating]:
-    return [rating for rating, its_split in zip(loaded.ratings, loaded.splits, strict=True) if its_split == split]
-
-
-def _opened(photos: Mapping[str, Path], side: int) -> Iterator[dict[str, ImageSource | None]]:
+def _opened(photos: Mapping[str, ImageSource], side: int) -> Iterator[dict[str, ImageSource | None]]:
     """Chunks of photos, decoded in parallel; None for one that cannot be opened."""
 
-    def open_or_none(path: Path) -> ImageSource | None:
+    def open_or_none(photo: ImageSource) -> ImageSource | None:
         try:
-            return open_image(path, cover=(side, side))
+            return open_image(photo, cover=(side, side))
         except (OSError, ValueError, MemoryError):
             return None
 
@@ -219,37 +180,42 @@ def _score(scorer: Scorer, photos: Mapping[str, ImageSource | None]) -> dict[str
     return {name: scores[name].score if name in scores else float("nan") for name in photos}
 
 
-def _parts(loaded: SplitRatings, chosen: Sequence[Rating], split: str) -> dict[str, list[Rating]]:
-    """Parts of an official split: without scenes that stand in other splits, and the authors' subsets."""
+def _path(photo: Any) -> Path:
+    return Path(photo["path"] if isinstance(photo, dict) else photo)
+
+
+def _parts(loaded: IQASplits, chosen: Any, split: str) -> dict[str, Any]:
+    """Parts of an official split: without scenes that stand in other splits, and the data set's groups."""
     # The validation split was cut from train, or is used like it.
-    others = [r.path for r, s in zip(loaded.ratings, loaded.splits, strict=True) if s != split]
-    twins, _ = near_duplicates(scene_hashes([rating.path for rating in chosen]), scene_hashes(others))
+    whole = loaded.photos["split"][:]
+    hashes = scene_hashes(loaded.photos["image"])
+    inside = np.array([its == split for its in whole])
+    twins, _ = near_duplicates(hashes[inside], hashes[~inside])
     known = set(twins.tolist())
-    parts = {f"{split} without scenes of train": [r for row, r in enumerate(chosen) if row not in known]}
-    for subset in sorted({rating.subset for rating in chosen if rating.subset}):
-        parts[subset] = [rating for rating in chosen if rating.subset == subset]
+    parts = {f"{split} without scenes of train": chosen.select([r for r in range(len(chosen)) if r not in known])}
+    groups = chosen["group"][:]
+    for group in sorted({group for group in groups if group}):
+        parts[group] = chosen.select([row for row, its in enumerate(groups) if its == group])
     return {part: rows for part, rows in parts.items() if len(rows) > 1}
 
 
+def _scored(rows: Any, scores: Mapping[str, float]) -> Any:
+    return rows.select([row for row, name in enumerate(rows["name"][:]) if np.isfinite(scores[name])])
+
+
 def _figures(
-    base: Result,
-    rows: Sequence[Rating],
-    scores: Mapping[str, float],
-    loaded: SplitRatings,
-    *,
-    half_width: float | None,
-    resamples: int,
+    base: Result, rows: Any, scores: Mapping[str, float], *, half_width: float | None, resamples: int
 ) -> Result:
-    scored = [rating for rating in rows if np.isfinite(scores[rating.name])]
+    scored = _scored(rows, scores)
     if len(scored) < 2:
         raise ValueError(
             f"{base.model} scored {len(scored)} of the {len(rows)} photos of {base.data}, {base.part}: needs 2."
         )
-    std = [rating.std / loaded.std_range for rating in scored if rating.std is not None]
+    std = scored["mos_std"][:]
     report = correlation_report(
-        [scores[rating.name] for rating in scored],
-        loaded.normalised(scored),
-        std if len(std) == len(scored) else None,
+        [scores[name] for name in scored["name"]],
+        scored["mos"][:],
+        None if None in std else std,
         half_width=half_width,
         resamples=resamples,
     )

@@ -57,9 +57,7 @@ class RunArguments:
     )
     split_by: str | None = field(
         default=None,
-        metadata={
-            "help": "scene: near-identical photos stay on one side; train scene: when validation is cut from train"
-        },
+        metadata={"help": "scene: near-identical photos stay on one side of every cut"},
     )
     split_seed: int = field(
         default=0, metadata={"help": "of splits that are not official; 0 as dpiqa evaluate has it"}
@@ -93,7 +91,9 @@ class RunArguments:
             mos_range=None if self.mos_range is None else (self.mos_range[0], self.mos_range[1]),
             allow_missing=self.allow_missing,
         )
-        return replace(splits, photos={name: _sound(rows, self.allow_missing) for name, rows in splits.photos.items()})
+        splits = splits.select(_sound(splits.photos, self.allow_missing))
+        splits.check_sizes()
+        return splits
 
     def card(self, output: str, start: str) -> DPIQAModelCard:
         """A card that says where the photos come from.
@@ -115,8 +115,8 @@ class RunArguments:
         )
 
 
-def _sound(rows: Any, allow_damaged: bool) -> Any:
-    """The rows whose photos can be decoded, at a small scale: a training should not end on one that cannot."""
+def _sound(rows: Any, allow_damaged: bool) -> list[int]:
+    """Numbers of the rows whose photos can be decoded, at a small scale. Training should not end on another one."""
 
     def problem(row: int) -> ImageError | None:
         image = rows[row]["image"]
@@ -134,7 +134,7 @@ def _sound(rows: Any, allow_damaged: bool) -> Any:
             hint = f"{error.reason} ({len(damaged)} photos are damaged; allow_missing leaves them out)"
             raise type(error)(error.source, hint)
         logger.warning("Left out: %s", error)
-    return rows.select([row for row, error in enumerate(problems) if error is None]) if damaged else rows
+    return [row for row, error in enumerate(problems) if error is None]
 
 
 def _command(arguments: Sequence[str]) -> str:
