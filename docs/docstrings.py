@@ -44,10 +44,13 @@ def _link(scope: griffe.Object, reference: re.Match[str]) -> str:
 
 
 def _path(scope: griffe.Object, name: str) -> str:
-    if name.startswith("dpiqa."):
-        return name
+    """Where a name is defined, if it is: that is what every version of mkdocstrings knows it by."""
     first, *rest = name.split(".")
     try:
-        return ".".join([scope.resolve(first), *rest])
+        path = name if first == "dpiqa" else ".".join([scope.resolve(first), *rest])
     except griffe.NameResolutionError:
-        return f"dpiqa.{name}"
+        path = f"dpiqa.{name}"
+    try:
+        return scope.modules_collection[path].canonical_path
+    except (KeyError, griffe.AliasResolutionError):
+        return path
