@@ -1,11 +1,13 @@
 """The app as programs meet it: its endpoints, and what strangers might try."""
 
+import asyncio
 import copy
 import csv
 import http.client
 import http.server
 import json
 import os
+import socket
 import threading
 import time
 from collections import Counter
@@ -21,13 +23,14 @@ from typer.testing import CliRunner
 
 from dpiqa import DPIQAImageProcessor, Scorer
 from dpiqa.cli import app
-from dpiqa.demo import gate, limits, rating, views
+from dpiqa.demo import gate, limits, scored_uploads, views
 from dpiqa.demo.app import card_text
 from dpiqa.demo.degrade import Strengths, degrade
 from dpiqa.demo.uploads import Upload
 from dpiqa.scoring.scorer import Score
 from support import teachers
 from support.demo_app import running
+from support.hub_cache import add_to_cache
 from support.images import encoded
 
 # gradio's own, in its server's threads.
@@ -38,7 +41,9 @@ REFUSED = "Only uploaded photos are taken: no paths, no URLs."
 
 @pytest.fixture(scope="module")
 def scorer(_tiny_student):
-    return Scorer(copy.deepcopy(_tiny_student), DPIQAImageProcessor(size={"height": 64, "width": 64}), workers=1)
+    processor = DPIQAImageProcessor(size={"height": 64, "width": 64})
+    limited = {"max_pixels": limits.MAX_PIXELS, "formats": limits.FORMATS}
+    return Scorer(copy.deepcopy(_tiny_student), processor, workers=1, **limited)
 
 
 @pytest.fixture(scope="module")
@@ -217,6 +222,52 @@ class TestStrangers:
         assert response.status_code == 200
         assert response.headers["content-disposition"].startswith("attachment")
 
+    def test_nothing_is_taken_for_another_type_than_it_says(self, url, photo):
+        path = upload(url, encoded(photo, "PNG"))
+        for address in ("", f"gradio_api/file={path}", "gradio_api/file=nope"):
+            assert httpx.get(f"{url}{address}").headers["x-content-type-options"] == "nosniff"
+
+    @pytest.mark.parametrize("path", ["file=%00", "file=/tmp/%00x", "../static/%00", "../assets/%00"])
+    def test_names_with_a_zero_byte(self, url, path):
+        assert _raw(url, f"GET /gradio_api/{path} HTTP/1.1".replace("gradio_api/../", ""))[0] == 404
+
+    @pytest.mark.parametrize(
+        ("path", "body"),
+        [
+            ("queue/join", {"data": ["secret.jpg"], "fn_index": -1, "session_hash": "s"}),
+            ("queue/join", {"data": ["secret.jpg"], "fn_index": 999, "session_hash": "s"}),
+            ("call/nosuch", {"data": ["secret.jpg"]}),
+        ],
+    )
+    def test_events_that_are_not_there(self, url, path, body, capfd):
+        assert httpx.post(f"{url}gradio_api/{path}", json=body).status_code == 400
+        assert "Traceback" not in capfd.readouterr().err
+
+    @pytest.mark.parametrize("part", ['name="files"; filename=""', 'name="files"', 'name="others"; filename="a.png"'])
+    def test_uploads_without_a_name(self, url, part, capfd):
+        body = f"--b\r\nContent-Disposition: form-data; {part}\r\n\r\nx\r\n--b--\r\n".encode()
+        headers = {"content-type": "multipart/form-data; boundary=b"}
+        response = httpx.post(f"{url}gradio_api/upload", content=body, headers=headers)
+        assert response.status_code in (200, 400)
+        assert "Traceback" not in capfd.readouterr().err
+
+    def test_malformed_events_put_no_names_into_the_log(self, url, capfd):
+        config = httpx.get(f"{url}config").json()
+        for event in config["dependencies"]:
+            for data in (
+                ["secret.jpg"],
+                ["secret.jpg"] * len(event["inputs"]),
+                [[["secret.jpg"]]],
+                [{"a": "secret.jpg"}],
+            ):
+                session = f"m{event['id']}"
+                body = {"data": data, "fn_index": event["id"], "session_hash": session}
+                if httpx.post(f"{url}gradio_api/queue/join", json=body).status_code == 200:
+                    _messages(url, session)
+        output = capfd.readouterr()
+        assert "secret.jpg" not in output.out + output.err
+        assert "Traceback" not in output.err
+
     def test_names_cannot_lead_out_of_the_temporary_folder(self, url, folder):
         assert Path(upload(url, b"x", "../../../escape.png")).resolve().is_relative_to(folder.resolve())
 
@@ -238,6 +289,52 @@ class TestLimits:
 
     def test_requests_without_a_length_are_refused(self, url):
         assert httpx.post(f"{url}gradio_api/upload", content=iter([b"x"])).status_code == 411
+
+    @pytest.mark.parametrize("length", ["5", "300000000", None])
+    def test_requests_in_chunks_are_refused(self, url, length):
+        head = "POST /gradio_api/queue/join HTTP/1.1\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked"
+        status, _ = _raw(url, head + (f"\r\nContent-Length: {length}" if length else ""), b"5\r\n[1,2]\r\n0\r\n\r\n")
+        assert status in (400, 411)
+
+    def test_bytes_are_counted_as_they_come(self):
+        """By servers that let more through than the length says."""
+
+        async def app(scope, receive, send):
+            while (await receive()).get("more_body"):
+                pass
+
+        async def receive():
+            return {"type": "http.request", "body": bytes(1000), "more_body": True}
+
+        sent = []
+
+        async def send(message):
+            sent.append(message)
+
+        headers = [(b"content-length", b"10000")]
+        scope = {"type": "http", "method": "POST", "path": "/gradio_api/queue/join", "headers": headers}
+        asyncio.run(gate.Gate(app)(scope, receive, send))
+        assert sent[0]["status"] == 413
+
+    def test_uploads_on_their_way_count(self, monkeypatch, tmp_path):
+        monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path))
+        monkeypatch.setattr(gate, "MAX_FOLDER_BYTES", 1500)
+        statuses = []
+        headers = [(b"content-length", b"1000")]
+        scope = {"type": "http", "method": "POST", "path": "/gradio_api/upload", "headers": headers}
+
+        async def receive():
+            return {"type": "http.request", "body": b"", "more_body": False}
+
+        async def send(message):
+            statuses.append(message.get("status"))
+
+        async def another_meanwhile(scope, receive, send):
+            await guarded(scope, receive, send)
+
+        guarded = gate.Gate(another_meanwhile)
+        asyncio.run(guarded(scope, receive, send))
+        assert statuses[0] == 503
 
     def test_a_full_folder_takes_no_more(self, url, monkeypatch):
         monkeypatch.setattr(gate, "MAX_FOLDER_BYTES", -1)
@@ -285,8 +382,8 @@ class TestLimits:
 
 
 def test_a_file_name_cannot_become_markup():
-    rated = rating.Rated("<img src=x onerror=alert(1)>.jpg", Score(float("nan"), error="<script>"))
-    for html in (views.error_list([rated]), views.score_card(rated)):
+    scored = scored_uploads.ScoredUpload("<img src=x onerror=alert(1)>.jpg", Score(float("nan"), error="<script>"))
+    for html in (views.error_list([scored]), views.score_card(scored, 0.9)):
         assert "<img" not in html
         assert "<script" not in html
 
@@ -311,26 +408,53 @@ class TestDegrading:
         assert degrade(Image.new("RGB", (32, 900)), Strengths(100, 100, 100, 100)).size == (32, 900)
 
 
-class TestRating:
+class TestScoring:
     def test_the_table_is_that_of_the_command(self, scorer, photo_file):
         from dpiqa.demo.app import _write_csv
 
         with pytest.MonkeyPatch.context() as patch:
             patch.setenv("GRADIO_TEMP_DIR", str(photo_file.parent))
-            path = _write_csv(rating.rank(scorer, [Upload(str(photo_file), "china.png")]))
+            path = _write_csv(scored_uploads.rank_uploads(scorer, [Upload(str(photo_file), "china.png")]))
         [row] = csv.DictReader(Path(path).read_text().splitlines())
         assert row["path"] == "china.png"
         assert float(row["score"]) == pytest.approx(scorer(photo_file).score, abs=1e-5)
 
     def test_a_teacher_scores_without_a_map(self, photo_file, tiny_processor):
         scorer = Scorer(teachers.teacher(), tiny_processor, dtype="float32")
-        rated = rating.rate(scorer, Upload(str(photo_file), "china.png"), return_map=True)
-        assert rated.score.error is None
-        assert rating.map_overlay(scorer, rated) is None
-        assert "of 1, higher is better" in views.score_card(rated)
+        uploads = [Upload(str(photo_file), "china.png")]
+        [scored] = scored_uploads.score_uploads(scorer, uploads, return_map=True)
+        assert scored.score.error is None
+        assert scored_uploads.map_overlay(scorer, scored) is None
+        assert "of 1, higher is better" in views.score_card(scored, 0.9)
+
+    def test_the_interval_says_what_it_covers(self):
+        scored = scored_uploads.ScoredUpload("a.jpg", Score(0.5, interval=(0.25, 0.75), width=1, height=1))
+        assert "<b>0.25</b> to <b>0.75</b> for 80 % of such photos" in views.score_card(scored, 0.8)
+
+    def test_ranking_reads_photos_in_batches(self, scorer, photo_file, monkeypatch):
+        monkeypatch.setattr(Scorer, "__call__", lambda *_: pytest.fail("photo by photo"))
+        uploads = [Upload(str(photo_file), name) for name in ("a.png", "b.png")]
+        assert [item.name for item in scored_uploads.rank_uploads(scorer, uploads)] == ["a.png", "b.png"]
 
     def test_the_bundled_student_comes_with_its_card(self):
         assert "## Limits" in card_text(Scorer.from_pretrained())
+
+    @pytest.fixture
+    def hub_model(self, tmp_path, tiny_checkpoint, monkeypatch):
+        """A scorer from the Hub's cache, whose repository has no card yet."""
+        monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "cache"))
+        (tiny_checkpoint / "README.md").unlink(missing_ok=True)
+        commit = add_to_cache(tmp_path / "cache", "org/tiny", tiny_checkpoint)
+        scorer = Scorer.from_pretrained("org/tiny")
+        return scorer, tmp_path / "cache" / "models--org--tiny" / "snapshots" / commit
+
+    def test_a_model_of_the_hub_comes_with_its_card(self, hub_model):
+        scorer, snapshot = hub_model
+        (snapshot / "README.md").write_text("---\nlicense: mit\n---\n# A tiny student")
+        assert card_text(scorer).strip() == "# A tiny student"
+
+    def test_a_model_without_a_card(self, hub_model):
+        assert card_text(hub_model[0]) == "The model is `org/tiny`; no model card came with it."
 
 
 class TestCommand:
@@ -376,6 +500,17 @@ def canary():
         yield server
         server.shutdown()
         thread.join()
+
+
+def _raw(url, head, body=b""):
+    """Sends a request as it stands; returns the status and the whole answer."""
+    host, port = httpx.URL(url).host, httpx.URL(url).port
+    with socket.create_connection((host, port), timeout=10) as connection:
+        connection.sendall(f"{head}\r\nHost: {host}\r\nConnection: close\r\n\r\n".encode() + body)
+        answer = b""
+        while chunk := connection.recv(65536):
+            answer += chunk
+    return int(answer.split()[1]), answer
 
 
 def _messages(url, session):

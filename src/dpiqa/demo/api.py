@@ -9,7 +9,7 @@ from ..models.images import OPENING_ERRORS, reason_of
 from ..scoring.scorer import Scorer
 from .degrade import Strengths
 from .limits import MAX_PHOTOS
-from .rating import Rated, open_preview, rank, rate, spoil
+from .scored_uploads import ScoredUpload, open_preview, rank_uploads, score_degraded, score_uploads
 from .uploads import to_upload
 
 
@@ -25,26 +25,27 @@ def add_endpoints(scorer: Scorer, **options: Any) -> None:
         """Score one uploaded photo.
 
         Returns name (the file's), score (higher is better, MOS normalised to [0, 1]), percentile, low and high
-        (the 90 % interval), width, height, and error (why there is no score, else null).
+        (the interval of the checkpoint), width, height, and error (why there is no score, else null).
         """
-        return _answer(rate(scorer, to_upload(photo)))
+        [scored] = score_uploads(scorer, [to_upload(photo)])
+        return _answer(scored)
 
     def ranking(photos: list[gr.FileData]) -> list[dict[str, Any]]:
-        """Score several uploaded photos: rows as of /score, the best first, those with an error last."""
+        """Score several uploaded photos: rows like those of /score, the best first, those with an error last."""
         if not isinstance(photos, list) or not 1 <= len(photos) <= MAX_PHOTOS:
             raise gr.Error(f"Expected a list of 1 to {MAX_PHOTOS} photos.", print_exception=False)
-        return [_answer(rated) for rated in rank(scorer, [to_upload(photo) for photo in photos])]
+        return [_answer(scored) for scored in rank_uploads(scorer, [to_upload(photo) for photo in photos])]
 
     def degradation(
         photo: gr.FileData, jpeg: float = 0, blur: float = 0, noise: float = 0, shrink: float = 0
     ) -> dict[str, Any]:
-        """Spoil an uploaded photo, at most 1024 pixels a side, with strengths from 0 to 100.
+        """Degrade an uploaded photo, at most 1024 pixels a side, with strengths from 0 to 100.
 
         Returns original and score (before and after), and curve, a list of [share of the strengths, score].
         """
         try:
             strengths = Strengths(float(jpeg), float(blur), float(noise), float(shrink))
-            degraded = spoil(scorer, open_preview(to_upload(photo)), strengths)
+            degraded = score_degraded(scorer, open_preview(to_upload(photo)), strengths)
         except OPENING_ERRORS as error:
             raise gr.Error(reason_of(error, to_upload(photo).path), print_exception=False) from None
         return {"original": degraded.original.score, "score": degraded.score.score, "curve": degraded.curve}
@@ -54,7 +55,7 @@ def add_endpoints(scorer: Scorer, **options: Any) -> None:
     gr.api(degradation, api_name="degrade", **options)
 
 
-def _answer(rated: Rated) -> dict[str, Any]:
-    row = rated.row()
+def _answer(scored: ScoredUpload) -> dict[str, Any]:
+    row = scored.row()
     # Clients take a value called "path" for a file to download.
     return {"name": row.pop("path"), **row}

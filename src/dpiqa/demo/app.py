@@ -9,16 +9,25 @@ from typing import Any
 
 import gradio as gr
 from gradio.utils import get_upload_folder
-from huggingface_hub import ModelCard
+from huggingface_hub import ModelCard, hf_hub_download
+from huggingface_hub.utils import httpx
 
 from ..models.images import OPENING_ERRORS, reason_of
+from ..scoring.checkpoint_source import only_local
 from ..scoring.score_files import open_writer
 from ..scoring.scorer import Scorer
 from . import views
 from .api import add_endpoints
 from .degrade import MAX_STRENGTH, Strengths
 from .limits import DELETE_AFTER, DELETE_EVERY, MAX_PHOTOS, MAX_QUEUE, SUFFIXES, SUMMARY
-from .rating import Rated, map_overlay, open_preview, rank, rate, spoil
+from .scored_uploads import (
+    ScoredUpload,
+    map_overlay,
+    open_preview,
+    rank_uploads,
+    score_degraded,
+    score_uploads,
+)
 from .uploads import ConfinedBlocks, to_upload
 
 _TITLE = "How good does your photo look?"
@@ -35,7 +44,8 @@ def build_demo(scorer: Scorer, *, delete_cache: tuple[int, int] = (DELETE_EVERY,
     """Builds the app; [`dpiqa.demo.launch_options`] has what its `launch` must be given.
 
     Args:
-        scorer: What scores; students with the pooled head also have quality maps.
+        scorer: What scores; students with the pooled head also have quality maps. In public it must have the limits of
+            [`dpiqa.demo.limits`], as in [`dpiqa.demo.serve`].
         delete_cache: (seconds between two clearings of the temporary folder, age in seconds of the files that go).
     """
     with ConfinedBlocks(title=_TITLE, analytics_enabled=False, delete_cache=delete_cache) as demo:
@@ -59,8 +69,13 @@ def build_demo(scorer: Scorer, *, delete_cache: tuple[int, int] = (DELETE_EVERY,
 def card_text(scorer: Scorer) -> str:
     """The model card of the scorer's checkpoint, or a line in its place."""
     source = scorer.model.config._name_or_path
-    card = Path(source) / "README.md"
-    return ModelCard.load(card).text if card.is_file() else f"The model is `{source}`; no model card came with it."
+    card: str | Path = Path(source) / "README.md"
+    try:
+        if not Path(source).is_dir():
+            card = hf_hub_download(source, "README.md", local_files_only=only_local(source))
+        return ModelCard.load(card).text
+    except (OSError, ValueError, httpx.HTTPError):
+        return f"The model is `{source}`; no model card came with it."
 
 
 def _score_tab(scorer: Scorer) -> None:
@@ -82,9 +97,11 @@ def _score_tab(scorer: Scorer) -> None:
                 position = gr.Slider(0, 100, value=50, step=1, label="From quality map to photo", info=_MAP_LEGEND)
 
     def show(file: Any) -> tuple[Any, ...]:
-        rated = None if file is None else rate(scorer, to_upload(file), return_map=True)
-        pair = rated and map_overlay(scorer, rated)
-        card = views.score_card(rated) if rated else views.EMPTY
+        if file is None:
+            return views.EMPTY, None, gr.update(visible=False)
+        [scored] = score_uploads(scorer, [to_upload(file)], return_map=True)
+        pair = map_overlay(scorer, scored)
+        card = views.score_card(scored, scorer.model.config.interval_coverage)
         return card, pair, gr.update(visible=pair is not None)
 
     photo.change(show, photo, [card, overlay, map_group], **_EVENT)
@@ -103,14 +120,14 @@ def _rank_tab(scorer: Scorer) -> None:
         uploads = [to_upload(file) for file in files or ()]
         if len(uploads) > MAX_PHOTOS:
             raise gr.Error(f"At most {MAX_PHOTOS} photos at a time, these are {len(uploads)}.", print_exception=False)
-        rated = rank(scorer, uploads)
+        ranked = rank_uploads(scorer, uploads)
         pictures = [
             (item.preview, f"{place}. {item.score.score:.3f}  {item.name}")
-            for place, item in enumerate(rated, 1)
+            for place, item in enumerate(ranked, 1)
             if item.preview is not None
         ]
-        csv = gr.update(value=_write_csv(rated), visible=True) if rated else gr.update(visible=False)
-        return gr.update(value=pictures, visible=bool(pictures)), views.error_list(rated), csv
+        csv = gr.update(value=_write_csv(ranked), visible=True) if ranked else gr.update(visible=False)
+        return gr.update(value=pictures, visible=bool(pictures)), views.error_list(ranked), csv
 
     photos.change(show, photos, [gallery, errors, download], **_EVENT)
 
@@ -143,7 +160,7 @@ def _degrade_tab(scorer: Scorer) -> None:
             return views.EMPTY, gr.update(visible=False, value=None)
         upload = to_upload(file)
         try:
-            degraded = spoil(scorer, open_preview(upload), Strengths(*strengths))
+            degraded = score_degraded(scorer, open_preview(upload), Strengths(*strengths))
         except OPENING_ERRORS as error:
             return views.error_card(reason_of(error, upload.path)), gr.update(visible=False, value=None)
         return views.curve_card(degraded), gr.update(value=degraded.preview, visible=True)
@@ -173,9 +190,9 @@ def _examples(photo: gr.Image) -> None:
         gr.Examples(found, photo, label="Or one of these", cache_examples=False, api_visibility="private")
 
 
-def _write_csv(rated: list[Rated]) -> str:
+def _write_csv(ranked: list[ScoredUpload]) -> str:
     path = Path(tempfile.mkdtemp(dir=get_upload_folder())) / "scores.csv"
     with open_writer(path) as writer:
-        for item in rated:
+        for item in ranked:
             writer.write(item.row())
     return str(path)

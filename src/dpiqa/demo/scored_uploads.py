@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterable
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from PIL import Image
 
-from ..models.images import OPENING_ERRORS, open_image, reason_of
+from ..models.images import OPENING_ERRORS, open_image
 from ..scoring.quality_maps import colour_range, overlay
 from ..scoring.score_files import to_row
 from ..scoring.scorer import Score, Scorer
@@ -20,7 +19,7 @@ _PREVIEW_SIDE = 1024
 _CURVE = (0.0, 0.25, 0.5, 0.75, 1.0)
 
 
-class Rated(NamedTuple):
+class ScoredUpload(NamedTuple):
     """An upload with its score; `preview` is at most 1024 pixels a side, None when it could not be opened."""
 
     name: str
@@ -32,8 +31,8 @@ class Rated(NamedTuple):
         return to_row(self.name, self.score)
 
 
-class Degraded(NamedTuple):
-    """A spoiled photo, its score, and (share of the strengths in [0, 1], score) on the way there."""
+class DegradedPhoto(NamedTuple):
+    """A degraded photo, its score, and (share of the strengths in [0, 1], score) on the way there."""
 
     preview: Image.Image
     original: Score
@@ -41,27 +40,33 @@ class Degraded(NamedTuple):
     curve: list[tuple[float, float]]
 
 
-def rate(scorer: Scorer, upload: Upload, *, return_map: bool = False) -> Rated:
-    """Scores an upload; what is wrong with it becomes the score's error."""
-    try:
-        preview = open_preview(upload)
-        return Rated(upload.name, scorer(upload.path, return_map=return_map), preview)
-    except OPENING_ERRORS as error:
-        return Rated(upload.name, Score(math.nan, error=reason_of(error, upload.path)))
+def score_uploads(scorer: Scorer, uploads: Sequence[Upload], *, return_map: bool = False) -> list[ScoredUpload]:
+    """Scores uploads in their order; what is wrong with one becomes its score's error.
+
+    Args:
+        scorer: What scores; it must have the limits of the app (`MAX_PIXELS`, `FORMATS`).
+        uploads: Files in the temporary folder.
+        return_map: Whether the scores have their `quality_map`.
+    """
+    scores = scorer.stream([upload.path for upload in uploads], return_map=return_map)
+    return [
+        ScoredUpload(upload.name, score, _preview_or_none(upload) if score.error is None else None)
+        for upload, score in zip(uploads, scores, strict=True)
+    ]
 
 
-def rank(scorer: Scorer, uploads: Iterable[Upload]) -> list[Rated]:
+def rank_uploads(scorer: Scorer, uploads: Sequence[Upload]) -> list[ScoredUpload]:
     """Scores uploads, the best first and those with errors last."""
-    rated = [rate(scorer, upload) for upload in uploads]
-    return sorted(rated, key=lambda item: (item.score.error is not None, -item.score.score))
+    scored = score_uploads(scorer, uploads)
+    return sorted(scored, key=lambda item: (item.score.error is not None, -item.score.score))
 
 
-def spoil(scorer: Scorer, photo: Image.Image, strengths: Strengths) -> Degraded:
+def score_degraded(scorer: Scorer, photo: Image.Image, strengths: Strengths) -> DegradedPhoto:
     """Degrades a photo in five steps and scores each."""
     steps = [degrade(photo, strengths.scaled(share)) for share in _CURVE]
     scores = scorer(steps)
     curve = [(share, score.score) for share, score in zip(_CURVE, scores, strict=True)]
-    return Degraded(steps[-1], scores[0], scores[-1], curve)
+    return DegradedPhoto(steps[-1], scores[0], scores[-1], curve)
 
 
 def open_preview(upload: Upload) -> Image.Image:
@@ -76,9 +81,16 @@ def open_preview(upload: Upload) -> Image.Image:
     return preview
 
 
-def map_overlay(scorer: Scorer, rated: Rated) -> tuple[Image.Image, Image.Image] | None:
+def _preview_or_none(upload: Upload) -> Image.Image | None:
+    try:
+        return open_preview(upload)
+    except OPENING_ERRORS:
+        return None
+
+
+def map_overlay(scorer: Scorer, scored: ScoredUpload) -> tuple[Image.Image, Image.Image] | None:
     """The photo, and the same under its quality map; None when there is no map."""
-    if rated.preview is None or rated.score.quality_map is None:
+    if scored.preview is None or scored.score.quality_map is None:
         return None
     limits = colour_range(scorer.model.config.score_quantiles)
-    return rated.preview, overlay(rated.preview, rated.score.quality_map, limits)
+    return scored.preview, overlay(scored.preview, scored.score.quality_map, limits)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import shutil
 import signal
 import sys
 import tempfile
@@ -16,8 +18,9 @@ from transformers.utils import logging
 from ..scoring.scorer import Scorer
 from .app import build_demo
 from .gate import Gate
-from .limits import MAX_FILE_BYTES, MAX_SESSIONS
+from .limits import FORMATS, MAX_FILE_BYTES, MAX_PIXELS, MAX_SESSIONS
 
+_FOLDER = "dpiqa-demo-"
 _FONTS = ["system-ui", "sans-serif"]
 
 
@@ -41,7 +44,8 @@ def launch_options() -> dict[str, Any]:
 def serve(model: str | None = None, *, host: str | None = None, port: int | None = None) -> None:
     """Loads a model and serves the app until it is interrupted.
 
-    Uploads and results live in a temporary folder, which goes when the server stops.
+    Uploads and results live in a temporary folder, which goes when the server stops. What a server that was killed
+    left behind goes when the next one starts.
 
     Args:
         model: Folder or Hub id of a student or a teacher; None takes the variable DPIQA_MODEL, else the student
@@ -54,9 +58,31 @@ def serve(model: str | None = None, *, host: str | None = None, port: int | None
         ValueError: When it is a checkpoint of another kind of model.
     """
     logging.disable_progress_bar()
-    scorer = Scorer.from_pretrained(model or os.environ.get("DPIQA_MODEL") or None)
+    source = model or os.environ.get("DPIQA_MODEL") or None
+    scorer = Scorer.from_pretrained(source, max_pixels=MAX_PIXELS, formats=FORMATS)
     # Asked to stop, leave as if interrupted: the temporary folder is removed on the way out.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
-    with tempfile.TemporaryDirectory(prefix="dpiqa-demo-") as folder:
+    for name in ("SIGTERM", "SIGHUP", "SIGQUIT"):
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), lambda *_: sys.exit(0))
+    _remove_leftovers()
+    with tempfile.TemporaryDirectory(prefix=f"{_FOLDER}{os.getpid()}-") as folder:
         os.environ["GRADIO_TEMP_DIR"] = folder
         build_demo(scorer).launch(server_name=host, server_port=port, **launch_options())
+
+
+def _remove_leftovers() -> None:
+    """Removes the temporary folders of servers that run no more."""
+    for folder in Path(tempfile.gettempdir()).glob(f"{_FOLDER}*"):
+        process = folder.name.removeprefix(_FOLDER).partition("-")[0]
+        # In containers a new server often has the number of the old one.
+        if process.isdecimal() and (int(process) == os.getpid() or not _is_running(int(process))):
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _is_running(process: int) -> bool:
+    with contextlib.suppress(PermissionError):  # it runs, as another user's
+        try:
+            os.kill(process, 0)
+        except (ProcessLookupError, OverflowError):
+            return False
+    return True

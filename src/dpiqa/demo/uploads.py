@@ -30,6 +30,8 @@ def to_upload(file: Any) -> Upload:
 
 def is_inside_upload_folder(path: str) -> bool:
     """Whether a path, links followed, leads to a file in the temporary folder."""
+    if "\0" in path:
+        return False
     real = Path(os.path.realpath(path))
     return real.is_relative_to(os.path.realpath(get_upload_folder())) and real.is_file()
 
@@ -47,7 +49,7 @@ def confine(value: Any) -> Any:
     if not {"path", "url"} & value.keys():
         return {key: confine(item) for key, item in value.items()}
     path = value.get("path")
-    if not isinstance(path, str) or "\0" in path or not is_inside_upload_folder(path):
+    if not isinstance(path, str) or not is_inside_upload_folder(path):
         raise gr.Error("Only uploaded photos are taken: no paths, no URLs.", print_exception=False)
     name = os.path.basename(str(value.get("orig_name") or path))[:120]
     return {"path": path, "orig_name": name, "meta": {"_type": "gradio.FileData"}}
@@ -57,5 +59,14 @@ class ConfinedBlocks(gr.Blocks):
     """Blocks that confine what comes in before gradio copies a file or fetches a URL."""
 
     async def preprocess_data(self, block_fn: Any, inputs: list[Any], *args: Any, **kwargs: Any) -> Any:
-        """Like that of every Blocks, on confined inputs."""
-        return await super().preprocess_data(block_fn, confine(inputs), *args, **kwargs)
+        """Like that of every Blocks, on confined inputs.
+
+        Raises:
+            gradio.Error: When the inputs do not fit the event. gradio's own errors write what they got into the log.
+        """
+        try:
+            return await super().preprocess_data(block_fn, confine(inputs), *args, **kwargs)
+        except gr.Error:
+            raise
+        except Exception:
+            raise gr.Error("This is not what the event takes.", print_exception=False) from None

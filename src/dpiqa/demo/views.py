@@ -6,22 +6,28 @@ from collections.abc import Sequence
 from html import escape
 
 from ..scoring.scorer import Score
-from .rating import Degraded, Rated
+from .scored_uploads import DegradedPhoto, ScoredUpload
 
 EMPTY = '<p class="dpiqa-empty">The score will be here.</p>'
 
 
-def score_card(rated: Rated) -> str:
-    """A score with its interval and percentile, or why there is none."""
-    if rated.score.error is not None:
-        return error_card(rated.score.error)
-    score = rated.score
+def score_card(scored: ScoredUpload, coverage: float) -> str:
+    """A score with its interval and percentile, or why there is none.
+
+    Args:
+        scored: The upload.
+        coverage: Share in [0, 1] of photos whose mean opinion is in their interval.
+    """
+    score = scored.score
+    if score.error is not None:
+        return error_card(score.error)
     lines = [f"{score.width} x {score.height} pixels"]
     if score.percentile is not None:
         lines.insert(0, f"Better than <b>{score.percentile:.0f} %</b> of the photos that the model learned from.")
     if score.interval is not None:
         low, high = score.interval
-        lines.insert(-1, f"Mean opinion of people: <b>{low:.2f}</b> to <b>{high:.2f}</b>, nine times in ten.")
+        share = f"for {100 * coverage:g} % of such photos"
+        lines.insert(-1, f"Mean opinion of people: <b>{low:.2f}</b> to <b>{high:.2f}</b> {share}.")
     paragraphs = "".join(f"<p>{line}</p>" for line in lines)
     return f'<section class="dpiqa-card" role="status">{_number(score)}{_meter(score)}{paragraphs}</section>'
 
@@ -34,16 +40,16 @@ def error_card(reason: str) -> str:
     )
 
 
-def error_list(rated: Sequence[Rated]) -> str:
+def error_list(scored: Sequence[ScoredUpload]) -> str:
     """The photos of many that have no score."""
-    failed = [item for item in rated if item.score.error is not None]
+    failed = [item for item in scored if item.score.error is not None]
     if not failed:
         return ""
     items = "".join(f"<li><b>{escape(item.name)}</b>: {escape(item.score.error or '')}</li>" for item in failed)
     return f'<section class="dpiqa-card dpiqa-error" role="alert"><h3>No score</h3><ul>{items}</ul></section>'
 
 
-def curve_card(degraded: Degraded) -> str:
+def curve_card(degraded: DegradedPhoto) -> str:
     """The score before and after, and the curve between."""
     change = degraded.score.score - degraded.original.score
     return (

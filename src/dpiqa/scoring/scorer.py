@@ -69,6 +69,8 @@ class Scorer:
             or 1 on a CPU.
         workers: Threads that decode; None takes one per core.
         max_pixels: Photos with more pixels are refused from the header.
+        formats: Formats of files to read, by Pillow's names ("JPEG", "PNG", ...); None reads all that
+            [`dpiqa.open_image`] does.
 
     Example:
         >>> scorer = Scorer.from_pretrained()
@@ -86,6 +88,7 @@ class Scorer:
         batch_size: int | None = None,
         workers: int | None = None,
         max_pixels: int = DEFAULT_MAX_PIXELS,
+        formats: Sequence[str] | None = None,
     ):
         if batch_size is not None and batch_size < 1:
             raise ValueError(f"batch_size must be at least 1, got {batch_size}.")
@@ -102,6 +105,7 @@ class Scorer:
         self.processor = processor
         self.workers = workers or os.cpu_count() or 1
         self.max_pixels = max_pixels
+        self.formats = formats
 
     @classmethod
     def from_pretrained(
@@ -194,7 +198,7 @@ class Scorer:
             pool.shutdown(cancel_futures=True)
 
     def _read(self, image: ImageSource) -> PhotoPixels:
-        return self.processor.read_photo(image, max_pixels=self.max_pixels)
+        return self.processor.read_photo(image, max_pixels=self.max_pixels, formats=self.formats)
 
     def _read_or_error(self, image: ImageSource) -> PhotoPixels | Score:
         try:
