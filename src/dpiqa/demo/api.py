@@ -43,11 +43,12 @@ def add_endpoints(scorer: Scorer, **options: Any) -> None:
 
         Returns original and score (before and after), and curve, a list of [share of the strengths, score].
         """
+        upload = to_upload(photo)
         try:
             strengths = Strengths(float(jpeg), float(blur), float(noise), float(shrink))
-            degraded = score_degraded(scorer, open_preview(to_upload(photo)), strengths)
+            degraded = score_degraded(scorer, open_preview(upload), strengths)
         except OPENING_ERRORS as error:
-            raise gr.Error(reason_of(error, to_upload(photo).path), print_exception=False) from None
+            raise gr.Error(reason_of(error, upload.path), print_exception=False) from None
         return {"original": degraded.original.score, "score": degraded.score.score, "curve": degraded.curve}
 
     gr.api(score, api_name="score", **options)
