@@ -76,6 +76,7 @@ def test_it_takes_no_more_than_the_app_allows(monkeypatch):
     monkeypatch.setattr(server, "build_demo", lambda scorer: MagicMock())
     monkeypatch.setattr("signal.signal", lambda *arguments: None)
     monkeypatch.setenv("DPIQA_MODEL", "org/student")
+    monkeypatch.setenv("GRADIO_TEMP_DIR", "set by serve")
     server.serve()
     assert built == [("org/student", {"max_pixels": limits.MAX_PIXELS, "formats": limits.FORMATS})]
 
