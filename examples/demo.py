@@ -1,4 +1,4 @@
-"""Scores real photographs and degraded twins of each: `make demo`.
+"""Scores real photographs and distorted twins of each: `make demo`.
 
 The photographs ship inside scikit-learn and scikit-image. Every original must outscore its own twins; the command
 fails when one does not. Writes `scores.csv`, the pictures and `contact_sheet.png` into the output folder.
@@ -7,18 +7,17 @@ fails when one does not. Writes `scores.csv`, the pictures and `contact_sheet.pn
 from __future__ import annotations
 
 import argparse
-import io
 from pathlib import Path
 
-import numpy as np
 import skimage.data
 import sklearn.datasets
-from PIL import Image, ImageDraw, ImageFilter, ImageFont
+from PIL import Image, ImageDraw, ImageFont
 from rich.console import Console
 from rich.table import Table
 from transformers.utils import logging
 
 from dpiqa import Score, Scorer
+from dpiqa.data.distortions import distort
 from dpiqa.scoring.quality_maps import colour_range, overlay
 from dpiqa.scoring.score_files import open_writer, to_row
 
@@ -41,32 +40,13 @@ def originals() -> dict[str, Image.Image]:
     return {name: Image.fromarray(array) for name, array in arrays.items()}
 
 
-def jpeg(photo: Image.Image) -> Image.Image:
-    """JPEG at quality 8."""
-    buffer = io.BytesIO()
-    photo.save(buffer, "JPEG", quality=8)
-    return Image.open(buffer).convert("RGB")
-
-
-def blur(photo: Image.Image) -> Image.Image:
-    """Gaussian blur with a radius of 3 pixels."""
-    return photo.filter(ImageFilter.GaussianBlur(3))
-
-
-def noise(photo: Image.Image) -> Image.Image:
-    """White noise with a standard deviation of 30 grey levels."""
-    pixels = np.asarray(photo, dtype=float)
-    noisy = pixels + np.random.default_rng(0).normal(0, 30, pixels.shape)
-    return Image.fromarray(noisy.clip(0, 255).astype(np.uint8))
-
-
-def shrink(photo: Image.Image) -> Image.Image:
-    """8 times down and up again."""
-    small = photo.resize((photo.width // 8, photo.height // 8), Image.Resampling.BICUBIC)
-    return small.resize(photo.size, Image.Resampling.BICUBIC)
-
-
-TWINS = {"JPEG quality 8": jpeg, "blur": blur, "noise": noise, "8x down and up": shrink}
+# Kind and strength of the distortion that makes each twin.
+TWINS = {
+    "JPEG quality 8": ("jpeg", 8),
+    "blur": ("gaussian blur", 3),
+    "noise": ("white noise", 30 / 255),
+    "8x down and up": ("downscale", 8),
+}
 VARIANTS = ("original", *TWINS)
 
 
@@ -83,7 +63,7 @@ def main() -> int:
     for name, photo in originals().items():
         for variant in VARIANTS:
             path = folder / f"{name}_{variant.replace(' ', '_').lower()}.png"
-            (photo if variant == "original" else TWINS[variant](photo)).save(path)
+            (photo if variant == "original" else distort(photo, *TWINS[variant])).save(path)
             paths[name, variant] = path
 
     logging.disable_progress_bar()

@@ -1,15 +1,27 @@
 """Synthetic distortions, and whether scores follow them."""
 
 import csv
+import os
+import shutil
+import sys
 
 import numpy as np
 import pytest
-from PIL import ImageFilter
+from PIL import Image, ImageFilter
 from typer.testing import CliRunner
 
 from dpiqa import open_image
 from dpiqa.cli import app
-from dpiqa.data.distortions import DISTORTIONS, LEVELS, distort, make_distorted_set
+from dpiqa.data.distortions import (
+    DISTORTIONS,
+    LEVELS,
+    Strengths,
+    distort,
+    distort_mixed,
+    distort_to_level,
+    distorted_set,
+    make_distorted_set,
+)
 from dpiqa.evaluation.consistency import Distorted, rank_consistency, read_distorted
 from support.images import mean_difference
 
@@ -20,21 +32,64 @@ def test_the_kinds_are_kadids():
 
 @pytest.mark.parametrize("kind", DISTORTIONS)
 def test_every_level_is_further_from_the_photo(photo, kind):
-    differences = [mean_difference(distort(photo, kind, level), photo) for level in range(1, LEVELS + 1)]
+    differences = [mean_difference(distort_to_level(photo, kind, level), photo) for level in range(1, LEVELS + 1)]
     assert differences[0] > 0
     assert differences == sorted(differences)
 
 
 def test_a_distortion_is_the_same_every_time(photo):
-    first, second = (distort(photo, "white noise", 3, seed=1) for _ in range(2))
+    first, second = (distort_to_level(photo, "white noise", 3, seed=1) for _ in range(2))
     assert mean_difference(first, second) == 0
-    assert mean_difference(first, distort(photo, "white noise", 3, seed=2)) > 0
+    assert mean_difference(first, distort_to_level(photo, "white noise", 3, seed=2)) > 0
 
 
 @pytest.mark.parametrize(("kind", "level"), [("fog", 1), ("jpeg", 0), ("jpeg", 6)])
 def test_unknown_kinds_and_levels_are_errors(photo, kind, level):
     with pytest.raises(ValueError, match="a level from 1 to 5"):
-        distort(photo, kind, level)
+        distort_to_level(photo, kind, level)
+
+
+@pytest.mark.parametrize(
+    ("kind", "strengths"),
+    [
+        ("jpeg", (95, 40, 8)),
+        ("gaussian blur", (0.5, 3, 8)),
+        ("white noise", (0.01, 0.1, 0.3)),
+        ("downscale", (1.5, 4, 12)),
+    ],
+)
+def test_strengths_are_not_only_those_of_the_levels(photo, kind, strengths):
+    differences = [mean_difference(distort(photo, kind, strength), photo) for strength in strengths]
+    assert 0 < differences[0] < differences[1] < differences[2]
+
+
+def test_an_unknown_kind_names_the_known(photo):
+    with pytest.raises(ValueError, match=r"Unknown distortion 'fog': expected one of gaussian blur, .*, downscale"):
+        distort(photo, "fog", 1)
+
+
+class TestMixture:
+    @pytest.mark.parametrize("kind", Strengths._fields)
+    def test_stronger_is_further_from_the_original(self, kind, photo):
+        distances = [
+            mean_difference(distort_mixed(photo, Strengths(**{kind: strength})), photo)
+            for strength in (0, 30, 60, 100)
+        ]
+        assert distances[0] == 0
+        assert distances == sorted(distances)
+        assert distances[3] > 3
+
+    def test_it_is_repeatable(self, photo):
+        first, second = (distort_mixed(photo, Strengths(50, 50, 50, 50)) for _ in range(2))
+        assert first.tobytes() == second.tobytes()
+
+    def test_a_narrow_picture_survives(self):
+        assert distort_mixed(Image.new("RGB", (32, 900)), Strengths(100, 100, 100, 100)).size == (32, 900)
+
+    @pytest.mark.parametrize("strength", [-1, 101, float("nan")])
+    def test_strengths_are_from_0_to_100(self, photo, strength):
+        with pytest.raises(ValueError, match="from 0 to 100, got blur="):
+            distort_mixed(photo, Strengths(blur=strength))
 
 
 class TestDistortedSet:
@@ -63,6 +118,62 @@ class TestDistortedSet:
         paths = [save(photo, "a/x.png"), save(photo.filter(ImageFilter.BLUR), "b/x.png")]
         with pytest.raises(ValueError, match="same name"):
             make_distorted_set(paths, tmp_path / "out")
+
+    def test_panoramas_keep_32_pixels(self, save, tmp_path):
+        path = save(Image.new("RGB", (2000, 100), "teal"), "in/panorama.png")
+        make_distorted_set([path], tmp_path / "out", max_side=512)
+        assert {open_image(row.path).size for row in read_distorted(tmp_path / "out")} == {(640, 32)}
+
+    def test_a_folder_with_files_is_refused(self, save, photo, tmp_path):
+        path, mine = save(photo, "in/x.png"), save(photo, "out/mine.png")
+        options = {"max_side": 64, "kinds": ["jpeg"]}
+        with pytest.raises(FileExistsError, match="holds files already"):
+            make_distorted_set([path], tmp_path / "out", **options)
+        assert make_distorted_set([path], tmp_path / "out", overwrite=True, **options) == 1
+        assert mine.exists()
+        assert len(read_distorted(tmp_path / "out")) == 6
+
+    def test_photos_are_never_replaced_by_their_copies(self, save, photo, tmp_path):
+        path = save(photo, "in/x.png")
+        with pytest.raises(ValueError, match="holds the pristine photos"):
+            make_distorted_set([path], tmp_path / "in", overwrite=True)
+        assert open_image(path).size == photo.size
+
+    def test_what_is_cut_off_is_a_set_of_whole_photos(self, save, photos, tmp_path, monkeypatch, tiny_scorer):
+        paths = [save(photo, f"in/{index}.png") for index, photo in enumerate(photos)]
+        real = distorted_set.distort_to_level
+
+        def killed(photo, kind, level, seed):
+            if seed == 1 and level == 3:
+                raise KeyboardInterrupt
+            return real(photo, kind, level, seed)
+
+        monkeypatch.setattr(distorted_set, "distort_to_level", killed)
+        with pytest.raises(KeyboardInterrupt):
+            make_distorted_set(paths, tmp_path / "out", max_side=64, kinds=["jpeg"])
+        rows = read_distorted(tmp_path / "out")
+        assert [(row.reference, row.level) for row in rows] == [("0", level) for level in range(LEVELS + 1)]
+        scores = {row.name: tiny_scorer(row.path).score for row in rows}
+        assert len(rank_consistency(rows, scores)) == 2
+
+    @pytest.mark.skipif(sys.platform != "linux", reason="file names are bytes on Linux")
+    def test_names_of_any_bytes_and_length(self, save, photo, tmp_path):
+        source = save(photo, "in/x.png")
+        names = [os.fsdecode(b"caf\xe9.png"), "n" * 251 + ".png", "=a,b.png"]
+        paths = [shutil.copy(source, tmp_path / "in" / name) for name in names]
+        assert make_distorted_set(paths, tmp_path / "out", max_side=64, kinds=["jpeg"]) == 3
+        rows = read_distorted(tmp_path / "out")
+        assert [row.reference for row in rows if row.level == 0] == ["caf\\xe9", "n" * 180, "=a,b"]
+        assert all(row.path.exists() for row in rows)
+
+    def test_damaged_photos_are_left_out(self, save, photo, tmp_path, caplog):
+        sound, damaged = save(photo, "in/sound.png"), tmp_path / "in" / "damaged.png"
+        damaged.write_bytes(sound.read_bytes()[:5000])
+        options = {"max_side": 64, "kinds": ["jpeg"]}
+        assert make_distorted_set([damaged, sound], tmp_path / "out", **options) == 1
+        assert "damaged is left out: " in caplog.text
+        with pytest.raises(ValueError, match="None of the photos can be opened"):
+            make_distorted_set([damaged], tmp_path / "other", **options)
 
 
 class TestRankConsistency:

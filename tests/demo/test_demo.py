@@ -15,7 +15,6 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import httpx
-import numpy as np
 import pytest
 from gradio_client import Client, handle_file
 from PIL import Image
@@ -25,7 +24,6 @@ from dpiqa import DPIQAImageProcessor, Scorer
 from dpiqa.cli import app
 from dpiqa.demo import gate, limits, scored_uploads, views
 from dpiqa.demo.app import card_text
-from dpiqa.demo.degrade import Strengths, degrade
 from dpiqa.demo.uploads import Upload
 from dpiqa.scoring.scorer import Score
 from support import teachers
@@ -385,26 +383,6 @@ def test_a_file_name_cannot_become_markup():
     for html in (views.error_list([scored]), views.score_card(scored, 0.9)):
         assert "<img" not in html
         assert "<script" not in html
-
-
-class TestDegrading:
-    @pytest.mark.parametrize("kind", Strengths._fields)
-    def test_stronger_is_further_from_the_original(self, kind, photo):
-        original = np.asarray(photo, dtype=float)
-        distances = [
-            np.abs(np.asarray(degrade(photo, Strengths(**{kind: strength})), dtype=float) - original).mean()
-            for strength in (0, 30, 60, 100)
-        ]
-        assert distances[0] == 0
-        assert distances == sorted(distances)
-        assert distances[3] > 3
-
-    def test_it_is_repeatable(self, photo):
-        strengths = Strengths(50, 50, 50, 50)
-        assert degrade(photo, strengths).tobytes() == degrade(photo, strengths).tobytes()
-
-    def test_a_narrow_picture_survives(self):
-        assert degrade(Image.new("RGB", (32, 900)), Strengths(100, 100, 100, 100)).size == (32, 900)
 
 
 class TestScoring:

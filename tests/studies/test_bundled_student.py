@@ -8,14 +8,14 @@ from safetensors import safe_open
 from safetensors.torch import load_file
 
 from dpiqa import Scorer
-from support.biq2021 import make_release
+from support import releases
 
 STUDY = Path(__file__).parents[2] / "studies" / "bundled_student" / "train.py"
 
 
 @pytest.mark.slow
 def test_the_recipe_gives_a_calibrated_mean_of_its_stages(tmp_path, photos):
-    release = make_release(tmp_path / "BIQ2021", photos, train=60, test=6)
+    release = releases.biq2021(tmp_path / "BIQ2021", photos, train=60, test=6)
     spec = importlib.util.spec_from_file_location("bundled_student", STUDY)
     study = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(study)

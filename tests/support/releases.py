@@ -4,7 +4,7 @@ import csv
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageFilter
 from scipy.io import savemat
 
 SPLITS = ("training", "validation", "test")
@@ -71,13 +71,26 @@ def spaq(root: Path) -> Path:
     return root
 
 
-def biq2021(root: Path) -> Path:
-    names = [f"ss0{index % 3 + 1} ({index}).{'JPG' if index % 2 else 'jpg'}" for index in range(12)]
-    save_pictures(root / "Images", names)
-    labelled = [(Path(name).stem + ".jpg", index / 12) for index, name in enumerate(names)]
-    train = [(*row, "", "") for row in labelled[:9]]
-    write_csv(root / "Train (Images and MOS).csv", "Image Name,MOS,,", train)
-    write_csv(root / "Test (Images and MOS).csv", "Image Name,MOS", labelled[9:])
+def biq2021(root: Path, photos: list[Image.Image] | None = None, *, train: int = 9, test: int = 3) -> Path:
+    """With photos: crops of them, more blurred the lower the MOS, which is then in random order."""
+    count = train + test
+    names = [f"ss0{index % 3 + 1} ({index}).{'JPG' if index % 2 else 'jpg'}" for index in range(count)]
+    mos = [index / count for index in range(count)]
+    if photos is None:
+        save_pictures(root / "Images", names)
+    else:
+        rng = np.random.default_rng(0)
+        rng.shuffle(mos)
+        (root / "Images").mkdir(parents=True)
+        for index, name in enumerate(names):
+            photo = photos[index % len(photos)]
+            left, top = rng.integers(0, photo.width - 128), rng.integers(0, photo.height - 128)
+            crop = photo.crop((left, top, left + 128, top + 128))
+            crop.filter(ImageFilter.GaussianBlur(6 * (1 - mos[index]))).save(root / "Images" / name)
+    labelled = [(Path(name).stem + ".jpg", score) for name, score in zip(names, mos, strict=True)]
+    with_empty_columns = [(*row, "", "") for row in labelled[:train]]  # as released
+    write_csv(root / "Train (Images and MOS).csv", "Image Name,MOS,,", with_empty_columns)
+    write_csv(root / "Test (Images and MOS).csv", "Image Name,MOS", labelled[train:])
     return root
 
 

@@ -52,6 +52,7 @@ def distort(
     images: Annotated[list[str], typer.Argument(metavar="PHOTOS...", help="Pristine photos: files and folders.")],
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder for the distorted photos and their labels.")],
     max_side: Annotated[int, typer.Option(min=64, help="Photos are made smaller to this longer side first.")] = 512,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Write to a folder that holds files.")] = False,
 ) -> None:
     """Make a synthetic test set from your own photos: 25 kinds of distortion at five levels each.
 
@@ -64,7 +65,7 @@ def distort(
         paths = find_images(images).paths
         if not paths:
             raise ValueError("no photos found")
-        written = make_distorted_set(paths, output, max_side=max_side)
+        count = make_distorted_set(paths, output, max_side=max_side, overwrite=overwrite)
     except (ValueError, OSError) as error:
         raise typer.BadParameter(str(error), param_hint="PHOTOS") from None
-    print(f"{output}: {written} files from {len(paths)} photos")
+    print(f"{output}: {count} of {len(paths)} photos, each with its distorted versions")

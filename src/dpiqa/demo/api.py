@@ -5,9 +5,9 @@ from typing import Any
 
 import gradio as gr
 
+from ..data.distortions import Strengths
 from ..models.images import OPENING_ERRORS, reason_of
 from ..scoring.scorer import Scorer
-from .degrade import Strengths
 from .limits import MAX_PHOTOS
 from .scored_uploads import ScoredUpload, open_preview, rank_uploads, score_degraded, score_uploads
 from .uploads import to_upload

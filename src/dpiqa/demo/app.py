@@ -12,13 +12,13 @@ from gradio.utils import get_upload_folder
 from huggingface_hub import ModelCard, hf_hub_download
 from huggingface_hub.utils import httpx
 
+from ..data.distortions import MAX_STRENGTH, Strengths
 from ..models.images import OPENING_ERRORS, reason_of
 from ..scoring.checkpoint_source import only_local
 from ..scoring.score_files import open_writer
 from ..scoring.scorer import Scorer
 from . import views
 from .api import add_endpoints
-from .degrade import MAX_STRENGTH, Strengths
 from .limits import DELETE_AFTER, DELETE_EVERY, MAX_PHOTOS, MAX_QUEUE, SUFFIXES, SUMMARY
 from .scored_uploads import (
     ScoredUpload,

@@ -7,11 +7,11 @@ from typing import Any, NamedTuple
 
 from PIL import Image
 
+from ..data.distortions import Strengths, distort_mixed
 from ..models.images import OPENING_ERRORS, open_image
 from ..scoring.quality_maps import colour_range, overlay
 from ..scoring.score_files import to_row
 from ..scoring.scorer import Score, Scorer
-from .degrade import Strengths, degrade
 from .limits import FORMATS, MAX_PIXELS
 from .uploads import Upload
 
@@ -63,7 +63,7 @@ def rank_uploads(scorer: Scorer, uploads: Sequence[Upload]) -> list[ScoredUpload
 
 def score_degraded(scorer: Scorer, photo: Image.Image, strengths: Strengths) -> DegradedPhoto:
     """Degrades a photo in five steps and scores each."""
-    steps = [degrade(photo, strengths.scaled(share)) for share in _CURVE]
+    steps = [distort_mixed(photo, strengths.scaled(share)) for share in _CURVE]
     scores = scorer(steps)
     curve = [(share, score.score) for share, score in zip(_CURVE, scores, strict=True)]
     return DegradedPhoto(steps[-1], scores[0], scores[-1], curve)

@@ -1,4 +1,4 @@
-"""A synthetic set from your own pristine photos: KADID-10k's 25 kinds of distortion at five levels.
+"""KADID-10k's 25 kinds of distortion, and one more: what each does to pixels, and how strong it is at five levels.
 
 The kinds are those of Lin, Hosu and Saupe (KADID-10k, QoMEX 2019). The strengths are ours: level 1 is hardly visible,
 level 5 severe, and they are not calibrated against opinion scores. Pillow and SciPy do the work.
@@ -6,20 +6,16 @@ level 5 severe, and they are not calibrated against opinion scores. Pillow and S
 
 from __future__ import annotations
 
-import csv
 import io
-import os
 import zlib
-from collections.abc import Callable, Sequence
-from pathlib import Path
+from collections.abc import Callable
 
 import numpy as np
 from PIL import Image, ImageEnhance, ImageFilter
 from scipy import ndimage
 
-from ..models.images import open_image
+from ...models.images import open_image
 
-LABELS = "distortions.csv"
 LEVELS = 5
 _GREY = np.array([0.299, 0.587, 0.114])
 
@@ -27,73 +23,49 @@ _GREY = np.array([0.299, 0.587, 0.114])
 Distortion = Callable[[np.ndarray, float, np.random.Generator], np.ndarray]
 
 
-def distort(photo: Image.Image, kind: str, level: int, seed: int = 0) -> Image.Image:
-    """Applies one distortion.
+def distort(photo: Image.Image, kind: str, strength: float, seed: int = 0) -> Image.Image:
+    """Applies one distortion, as strong as you like.
+
+    Args:
+        photo: RGB.
+        kind: One of [`DISTORTIONS`], or "downscale", which makes the photo smaller and large again.
+        strength: In the unit of the kind: the radius of a blur in pixels, the standard deviation of noise in units of
+            the full range, the quality of a JPEG (1 to 95, lower is worse), the factor of a downscale. The table
+            [`DISTORTIONS`] shows what is weak and what is strong.
+        seed: Seed of what is random. One seed gives the same noise at every strength.
+
+    Returns:
+        A new image of the same size.
+
+    Raises:
+        ValueError: When there is no such kind.
+    """
+    function = _downscale if kind == "downscale" else DISTORTIONS[kind][0] if kind in DISTORTIONS else None
+    if function is None:
+        raise ValueError(f"Unknown distortion {kind!r}: expected one of {', '.join(DISTORTIONS)}, downscale.")
+    generator = np.random.default_rng([seed, zlib.crc32(kind.encode())])
+    return _to_pil(function(_from_pil(photo), strength, generator))
+
+
+def distort_to_level(photo: Image.Image, kind: str, level: int, seed: int = 0) -> Image.Image:
+    """Applies one distortion at one of five levels.
 
     Args:
         photo: RGB.
         kind: One of [`DISTORTIONS`].
         level: 1 (hardly visible) to 5 (severe).
-        seed: Of the random ones; the same for all levels, so that levels differ in strength only.
+        seed: Seed of what is random; levels of one seed differ in strength only.
 
     Raises:
         ValueError: When there is no such kind or level.
     """
     if kind not in DISTORTIONS or not 1 <= level <= LEVELS:
         raise ValueError(f"Expected a kind from DISTORTIONS and a level from 1 to {LEVELS}, got {kind!r}, {level}.")
-    function, strengths = DISTORTIONS[kind]
-    generator = np.random.default_rng([seed, zlib.crc32(kind.encode())])
-    pixels = function(np.asarray(photo, np.float32) / 255, strengths[level - 1], generator)
-    return Image.fromarray((np.clip(pixels, 0, 1) * 255).round().astype(np.uint8))
-
-
-def make_distorted_set(
-    photos: Sequence[str | os.PathLike[str]],
-    output: str | os.PathLike[str],
-    *,
-    max_side: int = 512,
-    kinds: Sequence[str] | None = None,
-) -> int:
-    """Writes every photo and its distorted versions as PNG, with the labels in `distortions.csv`.
-
-    Args:
-        photos: Pristine photos.
-        output: Folder to write to.
-        max_side: Photos are made smaller to this longer side first, which hides what flaws they have.
-        kinds: Of distortion; all 25 when not given.
-
-    Returns:
-        How many files were written.
-
-    Raises:
-        ImageError: When a photo cannot be opened.
-        ValueError: When two photos have the same name, or a kind is unknown.
-    """
-    output, kinds = Path(output), list(DISTORTIONS if kinds is None else kinds)
-    unknown = set(kinds) - DISTORTIONS.keys()
-    if unknown:
-        raise ValueError(f"Unknown distortions {sorted(unknown)}: expected some of {', '.join(DISTORTIONS)}.")
-    names = [Path(photo).stem for photo in photos]
-    if len(set(names)) < len(names):
-        raise ValueError("Two of the photos have the same name: rename one.")
-    output.mkdir(parents=True, exist_ok=True)
-    written = 0
-    with (output / LABELS).open("w", newline="", encoding="utf-8") as file:
-        labels = csv.writer(file, lineterminator="\n")
-        labels.writerow(("file_name", "reference", "distortion", "level"))
-        for seed, (source, name) in enumerate(zip(photos, names, strict=True)):
-            photo = open_image(source)
-            photo.thumbnail((max_side, max_side), Image.Resampling.LANCZOS)
-            for kind, level in [("pristine", 0), *((kind, level) for kind in kinds for level in range(1, LEVELS + 1))]:
-                file_name = f"{name}.png" if level == 0 else f"{name}--{kind.replace(' ', '-')}-{level}.png"
-                (photo if level == 0 else distort(photo, kind, level, seed)).save(output / file_name)
-                labels.writerow((file_name, name, kind, level))
-                written += 1
-    return written
+    return distort(photo, kind, DISTORTIONS[kind][1][level - 1], seed)
 
 
 def _gaussian_blur(pixels: np.ndarray, sigma: float, _: np.random.Generator) -> np.ndarray:
-    return ndimage.gaussian_filter(pixels, (sigma, sigma, 0))
+    return _from_pil(_to_pil(pixels).filter(ImageFilter.GaussianBlur(sigma)))
 
 
 def _lens_blur(pixels: np.ndarray, radius: float, _: np.random.Generator) -> np.ndarray:
@@ -216,6 +188,12 @@ def _pixelate(pixels: np.ndarray, factor: float, _: np.random.Generator) -> np.n
     photo = _to_pil(pixels)
     small = photo.resize([max(1, round(length / factor)) for length in photo.size], Image.Resampling.BOX)
     return _from_pil(small.resize(photo.size, Image.Resampling.NEAREST))
+
+
+def _downscale(pixels: np.ndarray, factor: float, _: np.random.Generator) -> np.ndarray:
+    photo = _to_pil(pixels)
+    small = photo.resize([max(1, round(length / factor)) for length in photo.size], Image.Resampling.BICUBIC)
+    return _from_pil(small.resize(photo.size, Image.Resampling.BICUBIC))
 
 
 def _quantization(pixels: np.ndarray, levels: float, _: np.random.Generator) -> np.ndarray:

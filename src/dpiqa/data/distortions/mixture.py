@@ -1,14 +1,12 @@
-"""Ways of spoiling a photo, each by a strength from 0 (not at all) to 100."""
+"""Four distortions at once, each by a strength from 0 (not at all) to 100: what the Space's sliders do."""
 
 from __future__ import annotations
 
-import io
 from typing import NamedTuple
 
-import numpy as np
-from PIL import Image, ImageFilter
+from PIL import Image
 
-from ..models.images import open_image
+from .kinds import distort
 
 MAX_STRENGTH = 100
 
@@ -33,8 +31,8 @@ class Strengths(NamedTuple):
         return Strengths(*(share * strength for strength in self))
 
 
-def degrade(photo: Image.Image, strengths: Strengths) -> Image.Image:
-    """Spoils a photo: first shrinks it, then blurs it, adds noise and compresses it, as a bad camera does.
+def distort_mixed(photo: Image.Image, strengths: Strengths) -> Image.Image:
+    """Shrinks a photo, blurs it, adds noise and compresses it, in the order in which a bad camera does.
 
     Args:
         photo: RGB.
@@ -48,17 +46,11 @@ def degrade(photo: Image.Image, strengths: Strengths) -> Image.Image:
             raise ValueError(f"Expected strengths from 0 to {MAX_STRENGTH}, got {name}={strength}.")
     jpeg, blur, noise, shrink = strengths.scaled(1 / MAX_STRENGTH)
     if shrink:
-        factor = 12**shrink
-        small = (max(1, round(photo.width / factor)), max(1, round(photo.height / factor)))
-        photo = photo.resize(small, Image.Resampling.BICUBIC).resize(photo.size, Image.Resampling.BICUBIC)
+        photo = distort(photo, "downscale", 12**shrink)
     if blur:
-        photo = photo.filter(ImageFilter.GaussianBlur(8 * blur))
+        photo = distort(photo, "gaussian blur", 8 * blur)
     if noise:
-        pixels = np.asarray(photo, dtype=np.float32)
-        grain = np.random.default_rng(0).standard_normal(pixels.shape, dtype=np.float32)
-        photo = Image.fromarray((pixels + 80 * noise * grain).round().clip(0, 255).astype(np.uint8))
+        photo = distort(photo, "white noise", 80 / 255 * noise)
     if jpeg:
-        buffer = io.BytesIO()
-        photo.save(buffer, "JPEG", quality=round(95 - 90 * jpeg))
-        photo = open_image(buffer.getvalue())
+        photo = distort(photo, "jpeg", round(95 - 90 * jpeg))
     return photo
