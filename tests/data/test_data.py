@@ -280,10 +280,11 @@ class TestDataSource:
         (tmp_path / name).write_text("path,mos\n")
         assert DataSource.parse(name) == DataSource(name)
 
-    @pytest.mark.parametrize("name", ["koniq", "org/no-such-set", "no/such/folder"])
-    def test_unknown_names_are_answered_with_the_known(self, name):
+    @pytest.mark.parametrize("text", ["koniq", "koniq=/data/k", "org/no-such-set", "no/such/folder"])
+    def test_unknown_names_are_answered_with_the_known(self, text):
+        name = text.partition("=")[0]
         with pytest.raises(FileNotFoundError, match=f"{name} cannot be loaded.*koniq10k.*Hub data set"):
-            load_iqa_splits(name)
+            load_iqa_splits(text)
 
 
 class TestPrepare:

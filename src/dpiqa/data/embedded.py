@@ -49,14 +49,22 @@ def load_embedded(source: DataSource, hub_options: dict[str, Any]) -> tuple[Data
     return photos, mos_range
 
 
+def check_name(source: DataSource) -> None:
+    """Refuses a name that no data set can have.
+
+    Raises:
+        FileNotFoundError: When it is neither a path that exists nor a Hub id.
+    """
+    if not Path(source.name).exists() and source.name.count("/") != 1:
+        raise _unknown(source, "there is nothing of this name")
+
+
 def _load(source: DataSource, hub_options: dict[str, Any]) -> DatasetDict:
     from datasets import load_dataset
     from datasets.exceptions import DatasetGenerationError
 
     path = Path(source.name)
     is_file = path.suffix == ".parquet" and path.is_file()
-    if not path.exists() and source.name.count("/") != 1:
-        raise _unknown(source, "there is nothing of this name")
     try:
         if is_file:
             return load_dataset("parquet", data_files=source.name, **hub_options)

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from .embedded import load_embedded
+from .embedded import check_name, load_embedded
 from .images import identical_images
 from .labels import load_labelled
 from .scenes import scene_groups, scene_hashes
@@ -142,10 +142,13 @@ def load_iqa_splits(
     source = DataSource.of(source, root, mos_range)
     if source.release is not None or is_table(source.name):
         whole, mos_range = load_labelled(source, allow_missing)
-    elif source.root is not None or allow_missing:
-        option = "a root folder" if source.root is not None else "allow_missing"
-        raise ValueError(f"{source.name} holds its photos: {option} is for released sets and tables of paths only.")
     else:
+        check_name(source)
+        if source.root is not None or allow_missing:
+            option = "a root folder" if source.root is not None else "allow_missing"
+            raise ValueError(
+                f"{source.name} holds its photos: {option} is for released sets and tables of paths only."
+            )
         whole, mos_range = load_embedded(source, hub_options)
     if not use_official:
         whole = with_column(whole, "split", [None] * len(whole))
