@@ -156,6 +156,15 @@ class TestDistortedSet:
         scores = {row.name: tiny_scorer(row.path).score for row in rows}
         assert len(rank_consistency(rows, scores)) == 2
 
+    def test_what_is_cut_off_at_once_is_said_to_be(self, save, photo, tmp_path, monkeypatch):
+        path = save(photo, "in/x.png")
+        with monkeypatch.context() as patch:
+            patch.setattr(distorted_set, "distort_to_level", raise_interrupt)
+            with pytest.raises(KeyboardInterrupt):
+                make_distorted_set([path], tmp_path / "out")
+        with pytest.raises(ValueError, match="was cut off before its first photo: run it again with --overwrite"):
+            read_distorted(tmp_path / "out")
+
     @pytest.mark.skipif(sys.platform != "linux", reason="file names are bytes on Linux")
     def test_names_of_any_bytes_and_length(self, save, photo, tmp_path):
         source = save(photo, "in/x.png")
@@ -174,6 +183,10 @@ class TestDistortedSet:
         assert "damaged is left out: " in caplog.text
         with pytest.raises(ValueError, match="None of the photos can be opened"):
             make_distorted_set([damaged], tmp_path / "other", **options)
+
+
+def raise_interrupt(*arguments):
+    raise KeyboardInterrupt
 
 
 class TestRankConsistency:

@@ -50,15 +50,22 @@ class Consistency:
 
 
 def read_distorted(folder: str | Path) -> list[Distorted] | None:
-    """Reads the labels of a folder made by `dpiqa distort`; None when it is another kind of data set."""
+    """Reads the labels of a folder made by `dpiqa distort`; None when it is another kind of data set.
+
+    Raises:
+        ValueError: When the folder has no photo.
+    """
     labels = Path(folder) / LABELS
     if not labels.exists():
         return None
     with labels.open(newline="", encoding="utf-8") as file:
-        return [
+        rows = [
             Distorted(r["file_name"], Path(folder) / r["file_name"], r["reference"], r["distortion"], int(r["level"]))
             for r in csv.DictReader(file)
         ]
+    if not rows:
+        raise ValueError(f"{folder}: dpiqa distort was cut off before its first photo: run it again with --overwrite.")
+    return rows
 
 
 def rank_consistency(rows: Sequence[Distorted], scores: Mapping[str, float]) -> list[Consistency]:

@@ -64,6 +64,7 @@ def make_distorted_set(
     written = 0
     with (output / LABELS).open("w", newline="", encoding="utf-8") as labels:
         labels.write(_csv([_COLUMNS]))
+        labels.flush()
         for seed, (name, source) in enumerate(sources.items()):
             try:
                 photo = _smaller(open_image(source), max_side)
