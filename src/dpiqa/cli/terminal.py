@@ -25,7 +25,7 @@ def shorten(path: str, width: int) -> str:
 
     if cell_len(path) <= width or width < 2:
         return path
-    name = path[path.rstrip("/").rfind("/") :]
+    name = path[max(path.rfind("/"), 0) :]
     end = name if cell_len(name) < width else chop_cells(path[::-1], width - 1)[0][::-1]
     start = chop_cells(path, max(width - 1 - cell_len(end), 1))[0] if cell_len(end) < width - 1 else ""
     return f"{start}…{end}"
