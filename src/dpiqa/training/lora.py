@@ -74,6 +74,11 @@ def merge_lora(adapters: str | os.PathLike[str], teacher: str | os.PathLike[str]
     return peft.PeftModel.from_pretrained(base, os.fspath(adapters)).merge_and_unload().eval()
 
 
+def is_lora(checkpoint: str | os.PathLike[str]) -> bool:
+    """Whether a folder holds low-rank updates in place of a whole teacher."""
+    return (Path(checkpoint) / "adapter_config.json").is_file()
+
+
 def load_teacher(checkpoint: str | os.PathLike[str]) -> DPIQAModel:
     """A teacher, in eval mode, from its checkpoint or from low-rank updates.
 
@@ -83,7 +88,7 @@ def load_teacher(checkpoint: str | os.PathLike[str]) -> DPIQAModel:
     Raises:
         OSError: When there is no such checkpoint.
     """
-    if (Path(checkpoint) / "adapter_config.json").is_file():
+    if is_lora(checkpoint):
         return merge_lora(checkpoint)
     return DPIQAModel.from_pretrained(checkpoint)
 
@@ -97,4 +102,4 @@ def _peft() -> Any:
         raise ImportError('Low-rank updates need peft: pip install "dpiqa[lora]".') from None
 
 
-__all__ = ["add_lora", "load_teacher", "merge_lora"]
+__all__ = ["add_lora", "is_lora", "load_teacher", "merge_lora"]

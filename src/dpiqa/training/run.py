@@ -1,36 +1,31 @@
-"""What the training scripts share: data from arguments, and the end of a run."""
+"""What the training scripts share: the start of a run, and its end."""
 
 from __future__ import annotations
 
-import logging
-import os
-import shlex
-import sys
-from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass, field, replace
+import math
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from itertools import count
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from torch.utils.data import Subset
-from transformers.trainer_utils import get_last_checkpoint
-from transformers.utils.logging import tqdm
+from transformers import set_seed
 
-from ..data import RELEASES, IQASplits, load_iqa_splits
+from ..data import IQASplits
 from ..evaluation.metrics import correlation_report
 from ..evaluation.report import Result, to_markdown, write_results
 from ..models.calibration import fit_calibration
-from ..models.images import ImageError, open_image
-from .model_card import DPIQAModelCard
-from .photo_dataset import PhotoDataset
+from ..models.image_processing_dpiqa import DPIQAImageProcessor
+from ..scoring.scorer import Scorer
+from .arguments import DPIQATrainingArguments
+from .lora import is_lora, merge_lora
+from .resume import prepare_output
+from .run_arguments import RunArguments
 from .trainer import DPIQATrainer
 
-logger = logging.getLogger(__name__)
-
 CALIBRATION_PHOTOS = 2000
-_CHECKED_SIDE = 32
-# What scripts set unless told otherwise: the epoch that does best on the validation split is kept.
+# What scripts set unless told otherwise: the epoch that does best on the validation photos is kept.
 KEEP_BEST_EPOCH = {
     "eval_strategy": "epoch",
     "save_strategy": "epoch",
@@ -40,189 +35,174 @@ KEEP_BEST_EPOCH = {
 }
 
 
-@dataclass
-class RunArguments:
-    """What every training script takes: the photos (see [`dpiqa.data.load_iqa_dataset`]) and words for the card."""
+@dataclass(frozen=True)
+class Run:
+    """A run whose photos are loaded and whose output folder is free.
 
-    _argument_group_name = "photos and models"
+    Attributes:
+        arguments: Of the script.
+        training: Of the trainer.
+        splits: The photos.
+        selection: Validation photos that choose the epoch.
+        calibration: Validation photos that give the interval. Nothing else looks at them, which makes the interval
+            split-conformal. They are None where they would be too few; then all validation photos choose the epoch.
+        checkpoint: The checkpoint to go on from, or None.
+    """
 
-    data: str = field(
-        metadata={"help": "a .csv, .jsonl or .parquet file, a released set such as koniq10k, or a Hub data set"}
-    )
-    root: str | None = field(
-        default=None, metadata={"help": "folder of the released set, or where the paths of the table start"}
-    )
-    mos_range: list[float] | None = field(
-        default=None, metadata={"help": "lowest and highest of the rating scale, such as 1 5 (for a table: 0 1)"}
-    )
-    split_by: str | None = field(
-        default=None,
-        metadata={"help": "scene: near-identical photos stay on one side of every cut"},
-    )
-    split_seed: int = field(
-        default=0, metadata={"help": "of splits that are not official; 0 as dpiqa evaluate has it"}
-    )
-    allow_missing: bool = field(default=False, metadata={"help": "leave out photos that are missing or unreadable"})
-    mirror: bool = field(default=False, metadata={"help": "show every second photo mirrored, in turn by epoch"})
-    name: str | None = field(default=None, metadata={"help": "of the checkpoint in its card (default: the folder's)"})
-    data_licence: str | None = field(default=None, metadata={"help": "of photos and opinions, for the card"})
-    licence: str = field(default="other", metadata={"help": "of the weights, as the Hub writes it: apache-2.0, ..."})
-    resamples: int = field(default=1000, metadata={"help": "of the bootstrap intervals of the test figures"})
+    arguments: RunArguments
+    training: DPIQATrainingArguments
+    splits: IQASplits
+    selection: Any
+    calibration: Any | None
+    checkpoint: str | None
 
-    @property
-    def augmentations(self) -> tuple[str, ...]:
-        """Names of [`dpiqa.training.augmentations.AUGMENTATIONS`]."""
-        return ("original", "mirrored") if self.mirror else ("original",)
-
-    def load(self) -> IQASplits:
-        """The splits (see [`dpiqa.data.load_iqa_splits`]), every photo of them decoded once.
-
-        Raises:
-            ImageError: When a photo is damaged; with `allow_missing` it is left out.
-            ValueError: When `mos_range` is not two numbers, and as said there.
-        """
-        if self.mos_range is not None and len(self.mos_range) != 2:
-            raise ValueError(f"Expected --mos_range lowest highest, got {self.mos_range}.")
-        splits = load_iqa_splits(
-            self.data,
-            self.root,
-            seed=self.split_seed,
-            split_by=self.split_by,
-            mos_range=None if self.mos_range is None else (self.mos_range[0], self.mos_range[1]),
-            allow_missing=self.allow_missing,
-        )
-        splits = splits.select(_sound(splits.photos, self.allow_missing))
-        splits.check_sizes()
-        return splits
-
-    def card(self, output: str, start: str) -> DPIQAModelCard:
-        """A card that says where the photos come from.
+    @classmethod
+    def start(cls, arguments: RunArguments, training: DPIQATrainingArguments, *, coverage: float) -> Run:
+        """Loads the photos, sets the seeds, looks at the output folder, and says which photos are for what.
 
         Args:
-            output: Folder of the checkpoint.
-            start: What the weights were before training.
+            arguments: Of the script.
+            training: Of the trainer.
+            coverage: Share of photos that the interval should cover, from the model's configuration.
+
+        Raises:
+            FileExistsError: When there is a model in the output folder (see [`dpiqa.training.resume.prepare_output`]).
+            FileNotFoundError: When labels, photos, or a checkpoint to go on from are not there.
+            ValueError: When an argument, a label or a photo is not as expected.
         """
-        release = RELEASES.get(self.data)
-        given = {} if self.data_licence is None else {"data_licence": self.data_licence}
-        released = {"data_licence": f"{release.licence}.", "data_citation": release.citation} if release else {}
-        return DPIQAModelCard(
-            name=self.name or Path(output).resolve().name,
-            data=release.title if release else Path(self.data).name if Path(self.data).exists() else self.data,
-            start=start,
-            command=_command(sys.argv),
-            licence=self.licence,
-            **(released | given),
+        set_seed(training.seed)
+        with training.main_process_first(desc="output"):
+            checkpoint = prepare_output(
+                training.output_dir, overwrite=arguments.overwrite, resume=training.resume_from_checkpoint
+            )
+        splits = arguments.load()
+        selection, calibration = splits.halve_validation()
+        if len(calibration) < photos_for_an_interval(coverage):
+            selection, calibration = splits["validation"], None
+        run = cls(arguments, training, splits, selection, calibration, checkpoint)
+        if training.process_index == 0:
+            print(run.photos_in_words(coverage))
+        return run
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """How many photos are for what: train, selection, calibration, test."""
+        calibration = 0 if self.calibration is None else len(self.calibration)
+        train, test = (len(self.splits[split]) for split in ("train", "test"))
+        return {"train": train, "selection": len(self.selection), "calibration": calibration, "test": test}
+
+    def photos_in_words(self, coverage: float) -> str:
+        """Which photos are for what, and what few of them mean."""
+        counts, arguments = self.counts, self.arguments
+        by = "scene" if arguments.split_by else "name"
+        cut = "its own test split" if self.splits.official else f"cut by {by} with seed {arguments.split_seed}"
+        text = (
+            f"{arguments.source.label}: {counts['train']} photos to train, {counts['selection']} to choose the epoch, "
+            f"{counts['calibration']} to calibrate the interval, {counts['test']} to test ({cut})."
         )
+        if self.calibration is None:
+            needed = photos_for_an_interval(coverage)
+            text += (
+                f"\nThere will be no interval: a {100 * coverage:.0f} % interval needs {needed} photos beside those "
+                f"that choose the epoch, so {2 * needed} for validation. Rate more photos, or mark more of them "
+                "`validation` in a column `split`."
+            )
+        return text
 
+    def train(self, trainer: DPIQATrainer) -> None:
+        """Trains, from the checkpoint where there is one to go on from."""
+        trainer.train(resume_from_checkpoint=self.checkpoint)
 
-def _sound(rows: Any, allow_damaged: bool) -> list[int]:
-    """Numbers of the rows whose photos can be decoded, at a small scale. Training should not end on another one."""
+    def finish(
+        self, trainer: DPIQATrainer, processor: DPIQAImageProcessor, *, start: str, before: str | None = None
+    ) -> list[Result]:
+        """Saves and calibrates the trained model, scores the test photos, and writes results and card.
 
-    def problem(row: int) -> ImageError | None:
-        image = rows[row]["image"]
-        try:
-            open_image(image["bytes"] or image["path"], cover=(_CHECKED_SIDE, _CHECKED_SIDE))
-        except ImageError as error:
-            return error
-        return None
+        All scores come from the folder that was written, through [`dpiqa.Scorer`], as its users get them.
 
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        problems = list(tqdm(pool.map(problem, range(len(rows))), total=len(rows), desc="photos", unit="photo"))
-    damaged = [error for error in problems if error]
-    for error in damaged:
-        if not allow_damaged:
-            hint = f"{error.reason} ({len(damaged)} photos are damaged; allow_missing leaves them out)"
-            raise type(error)(error.source, hint)
-        logger.warning("Left out: %s", error)
-    return [row for row, error in enumerate(problems) if error is None]
+        Args:
+            trainer: After training. The test photos must not have been looked at.
+            processor: Of the model.
+            start: What the weights were before training, for the card.
+            before: Folder or Hub id of the model before training, to compare with.
 
-
-def _command(arguments: Sequence[str]) -> str:
-    """A command line for people to read, without secrets."""
-    shown = ["python"]
-    secret = False
-    for argument in arguments:
-        name, equals, _ = argument.partition("=")
-        shown.append("***" if secret else argument)
-        secret = name.startswith("--") and "token" in name
-        if secret and equals:
-            shown[-1], secret = f"{name}=***", False
-    return shlex.join(shown)
-
-
-def train(trainer: DPIQATrainer) -> None:
-    """Trains, from the last checkpoint in `output_dir` with `resume_from_checkpoint="last"`.
-
-    Raises:
-        FileNotFoundError: When there is no checkpoint to go on from.
-    """
-    resume = trainer.args.resume_from_checkpoint
-    if resume == "last":
-        resume = get_last_checkpoint(trainer.args.output_dir)
-        if resume is None:
-            raise FileNotFoundError(f"There is no checkpoint in {trainer.args.output_dir} to go on from.")
-    trainer.train(resume_from_checkpoint=resume)
-
-
-def finish(
-    trainer: DPIQATrainer,
-    photos: Mapping[str, PhotoDataset],
-    splits: IQASplits,
-    arguments: RunArguments,
-    *,
-    start: str,
-    before: Any = None,
-) -> list[Result]:
-    """Calibrates and saves a trained model in `output_dir`, scores the test split, and writes results and card.
-
-    Args:
-        trainer: After training. The test split must not have been looked at.
-        photos: "train", "validation" and "test"; percentiles come from 2,000 of the training photos.
-        splits: What they were made from.
-        arguments: Of the script.
-        start: What the weights were before training, for the card.
-        before: The model as it was before training, to compare with.
-
-    Returns:
-        The figures on the test split: of the model before training, when given, and of the trained one.
-    """
-    config, output = trainer.model.config, Path(trainer.args.output_dir)
-    sample = np.linspace(0, len(photos["train"]) - 1, min(len(photos["train"]), CALIBRATION_PHOTOS)).round()
-    train_scores, _ = _predict(trainer, Subset(photos["train"], sample.astype(int).tolist()), "train")
-    config.score_range = splits.mos_range
-    fit_calibration(config, train_scores, *_predict(trainer, photos["validation"], "eval"))
-    # Before the test photos are opened: whatever happens to them, the model is there.
-    trainer.save_model()
-    if trainer.is_world_process_zero():
+        Returns:
+            The figures on the test photos, of the model before training when given, and of the trained one; nothing
+            in other processes than the first.
+        """
+        output = Path(self.training.output_dir)
+        config = trainer.model.config
+        config.score_range = self.splits.mos_range
+        config.score_quantiles = config.interval_half_width = None
+        trainer.save_model()
+        if not trainer.is_world_process_zero():
+            return []
+        processor.save_pretrained(output)
         config.save_pretrained(output)
-        photos["test"].processor.save_pretrained(output)
-    card = arguments.card(str(output), start)
-    base = Result(card.name, card.data, "test", 0, 0, seeds=[] if splits.official else [arguments.split_seed])
-    results = []
-    if before is not None:
-        untrained = type(trainer)(model=before, args=trainer.args, eval_dataset=trainer.eval_dataset)
-        unnamed = replace(base, model="before training")
-        results.append(_scored(untrained, photos["test"], "test_before", unnamed, arguments.resamples))
-    results.append(_scored(trainer, photos["test"], "test", base, arguments.resamples))
-    if trainer.is_world_process_zero():
+        scorer = load_scorer(output)
+        train = self.splits["train"]
+        sample = np.linspace(0, len(train) - 1, min(len(train), CALIBRATION_PHOTOS)).round().astype(int)
+        calibration = train.select([]) if self.calibration is None else self.calibration
+        scores = [_scores(scorer, rows) for rows in (train.select(sample), calibration)]
+        fit_calibration(config, *scores, calibration["mos"][:])
+        config.save_pretrained(output)
+
+        card = self.arguments.card(str(output), start)
+        seeds = [] if self.splits.official else [self.arguments.split_seed]
+        base = Result(card.name, card.data, "test", 0, 0, seeds=seeds)
+        results = []
+        if before is not None:
+            results.append(self._figures(Scorer.from_pretrained(before), replace(base, model="before training")))
+        results.append(self._figures(load_scorer(output), base))
         write_results(results, output)
-        card.fill(trainer, {split: len(rows) for split, rows in photos.items()}, results)
+        card.fill(trainer, self.counts, results)
         card.save(output)
         print(to_markdown(results))
-    return results
+        print(self.outcome_in_words(output))
+        return results
+
+    def outcome_in_words(self, output: Path) -> str:
+        """Where the model is and how to use it."""
+        use = (
+            f'from dpiqa.training.lora import merge_lora; merge_lora("{output}").save_pretrained("teacher")'
+            if is_lora(output)
+            else f"dpiqa score photos/ --model {output}"
+        )
+        chosen = f"{len(self.selection)} photos chose the epoch"
+        interval = "none were left for an interval" if self.calibration is None else "others gave the interval"
+        return (
+            f"The model is in {output}, with its card (README.md) and these figures (results.json); {chosen}, "
+            f"{interval}.\nUse it: {use}"
+        )
+
+    def _figures(self, scorer: Scorer, base: Result) -> Result:
+        rows = self.splits["test"]
+        scores, mos = np.asarray(_scores(scorer, rows)), np.asarray(rows["mos"][:])
+        scored = np.isfinite(scores)
+        report = correlation_report(
+            scores[scored],
+            mos[scored],
+            half_width=scorer.model.config.interval_half_width,
+            resamples=self.arguments.resamples,
+        )
+        metrics = {name: asdict(metric) for name, metric in report.items()}
+        return replace(base, photos=int(scored.sum()), errors=int((~scored).sum()), metrics=metrics)
 
 
-def _scored(trainer: DPIQATrainer, photos: PhotoDataset, prefix: str, base: Result, resamples: int) -> Result:
-    scores, mos = _predict(trainer, photos, prefix)
-    half_width = trainer.model.config.interval_half_width
-    report = correlation_report(scores, mos, half_width=half_width, resamples=resamples)
-    return replace(base, photos=len(scores), metrics={name: asdict(metric) for name, metric in report.items()})
+def photos_for_an_interval(coverage: float) -> int:
+    """How many photos a split-conformal interval with this coverage needs at least: 9 for 90 %."""
+    return next(photos for photos in count(1) if math.ceil((photos + 1) * coverage) <= photos)
 
 
-def _predict(trainer: DPIQATrainer, photos: Any, prefix: str) -> tuple[np.ndarray, np.ndarray]:
-    """Scores and MOS; `prefix` names the figures in the trackers that log predictions too."""
-    prediction = trainer.predict(photos, metric_key_prefix=prefix)
-    return np.asarray(prediction.predictions).ravel(), np.asarray(prediction.label_ids).ravel()
+def load_scorer(folder: Path) -> Scorer:
+    """A scorer of the model in a folder, low-rank updates of a teacher included."""
+    if is_lora(folder):
+        return Scorer(merge_lora(folder), DPIQAImageProcessor.from_pretrained(folder))
+    return Scorer.from_pretrained(folder)
 
 
-__all__ = ["KEEP_BEST_EPOCH", "RunArguments", "finish", "train"]
+def _scores(scorer: Scorer, rows: Any) -> Sequence[float]:
+    return [score.score for score in scorer.stream(rows["image"])]
+
+
+__all__ = ["KEEP_BEST_EPOCH", "Run", "load_scorer", "photos_for_an_interval"]

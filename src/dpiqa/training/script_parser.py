@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
-from argparse import ArgumentError, ArgumentParser, Namespace
-from collections.abc import Mapping, Sequence
+from argparse import SUPPRESS, Action, ArgumentDefaultsHelpFormatter, ArgumentError, ArgumentParser, Namespace
+from collections.abc import Container, Mapping, Sequence
+from difflib import get_close_matches
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import yaml
 from transformers import HfArgumentParser
@@ -21,6 +22,7 @@ class ScriptParser(HfArgumentParser):
     Args:
         dataclass_types: What the arguments become.
         presets: Values of arguments by the preset's name.
+        hidden: Names of arguments that `--help` leaves out and `--help-all` shows.
         **kwargs: Of `HfArgumentParser`.
 
     Example:
@@ -33,14 +35,24 @@ class ScriptParser(HfArgumentParser):
         dataclass_types: Any = None,
         *,
         presets: Mapping[str, Mapping[str, Any]] | None = None,
+        hidden: Container[str] = (),
         **kwargs: Any,
     ):
-        defaults = {"usage": "%(prog)s [--config run.yaml] [arguments]", "allow_abbrev": False}
-        super().__init__(dataclass_types, **(defaults | kwargs))
+        defaults = {"usage": "%(prog)s [--config run.yaml] [arguments]", "allow_abbrev": False, "add_help": False}
+        super().__init__(dataclass_types, **({"formatter_class": _Formatter} | defaults | kwargs))
         self.presets = presets or {}
+        self.hidden = {action: action.help for action in self._actions if action.dest in hidden}
+        for action in self._actions:
+            if isinstance(action.metavar, tuple):
+                action.nargs = len(action.metavar)
+        self.add_argument("-h", "--help", action="help", help="show these arguments and end")
+        if self.hidden:
+            self.add_argument("--help-all", action=_HelpAll, nargs=0, help="show those of transformers as well")
+            for action in self.hidden:
+                action.help = SUPPRESS
         self._files = ArgumentParser(add_help=False, allow_abbrev=False)
         for parser in (self._files, self):
-            parser.add_argument("--config", help="a YAML file with values of these arguments, such as `seed: 1`")
+            parser.add_argument("--config", metavar="FILE", help="YAML file with values of these arguments")
             if self.presets:
                 parser.add_argument("--preset", choices=self.presets, help="published values for a data set")
 
@@ -52,19 +64,31 @@ class ScriptParser(HfArgumentParser):
         preset = getattr(chosen, "preset", None) or values.pop("preset", None)
         if preset is not None and preset not in self.presets:
             self.error(f"unknown preset {preset!r}: expected {', '.join(self.presets) or 'none'}")
-        values = {**self.presets.get(preset, {}), **values}
-        actions = {action.dest: action for action in self._actions}
-        unknown = values.keys() - actions.keys()
-        if unknown:
-            self.error(f"{chosen.config}: unknown arguments {', '.join(sorted(unknown))}")
-        for name, value in values.items():
-            actions[name].required = False
-            self.set_defaults(**{name: self._converted(actions[name], value)})
+        for name, value in {**self.presets.get(preset, {}), **values}.items():
+            # By any of its names; where several actions share a destination, the first takes a value.
+            option = self._option_string_actions.get(f"--{name}")
+            if option is None:
+                self.error(f"{chosen.config}: unknown argument {name}{_suggestion(f'--{name}', self)}")
+            action = next(action for action in self._actions if action.dest == option.dest)
+            action.required = False
+            self.set_defaults(**{action.dest: self._converted(action, value)})
         namespace, rest = super().parse_known_args(args, namespace)
         for name in ("config", "preset"):
             if hasattr(namespace, name):
                 delattr(namespace, name)
         return namespace, rest
+
+    def parse_args_into_dataclasses(self, args: Sequence[str] | None = None, **kwargs: Any) -> tuple[Any, ...]:
+        *parsed, rest = super().parse_args_into_dataclasses(
+            args, return_remaining_strings=True, look_for_args_file=False, **kwargs
+        )
+        if rest:
+            self.error(f"unknown argument {rest[0]}{_suggestion(rest[0], self)}")
+        return tuple(parsed)
+
+    def error(self, message: str) -> NoReturn:
+        """Ends with status 2 and one sentence."""
+        self.exit(2, f"{self.prog}: {message}\n")
 
     def _read(self, path: str) -> dict[str, Any]:
         if not Path(path).is_file():
@@ -97,6 +121,47 @@ class ScriptParser(HfArgumentParser):
         except ArgumentError as error:
             self.error(str(error))
         return converted
+
+
+def _suggestion(name: str, parser: ScriptParser) -> str:
+    close = get_close_matches(name.replace("_", "-"), [name for action in parser._actions for name in _names(action)])
+    return f" (did you mean {close[0]}?)" if close else ""
+
+
+def _names(action: Action) -> list[str]:
+    """An option as it is shown: with hyphens, under its short names where it has them."""
+    hyphens = [name for name in action.option_strings if "_" not in name]
+    given = [name for name in hyphens if name.lstrip("-").replace("-", "_") != action.dest]
+    return sorted(given or hyphens, key=len)
+
+
+class _HelpAll(Action):
+    def __call__(self, parser: Any, *args: Any, **kwargs: Any) -> NoReturn:
+        for action, text in parser.hidden.items():
+            action.help = text
+        parser.print_help()
+        parser.exit()
+
+
+class _Formatter(ArgumentDefaultsHelpFormatter):
+    """Options with hyphens, and defaults where they say something."""
+
+    def _format_action_invocation(self, action: Action) -> str:
+        if not action.option_strings:
+            return super()._format_action_invocation(action)
+        # A switch is shown without its optional true or false.
+        value = "" if action.nargs in (0, "?") else " " + self._format_args(action, _metavar(action))
+        return ", ".join(_names(action)) + value
+
+    def _get_help_string(self, action: Action) -> str | None:
+        if action.default in (None, False, [], SUPPRESS):
+            return action.help
+        return super()._get_help_string(action)
+
+
+def _metavar(action: Action) -> str:
+    kinds = {int: "NUMBER", float: "NUMBER"}
+    return kinds.get(action.type, "TEXT")  # type: ignore[call-overload, no-any-return]
 
 
 __all__ = ["ScriptParser"]

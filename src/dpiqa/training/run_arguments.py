@@ -1,0 +1,144 @@
+"""Arguments that every training script takes: the photos, where the model goes, and words for its card."""
+
+from __future__ import annotations
+
+import logging
+import os
+import shlex
+import sys
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from transformers.utils.logging import tqdm
+
+from ..data import RELEASES, IQASplits, load_iqa_splits
+from ..evaluation.evaluate import DataSource
+from ..models.images import ImageError, open_image
+from .model_card import DPIQAModelCard
+
+logger = logging.getLogger(__name__)
+
+_CHECKED_SIDE = 32
+
+
+@dataclass
+class RunArguments:
+    """What every training script takes: the photos, whether old results may go, and words for the card."""
+
+    _argument_group_name = "photos and models"
+
+    data: str = field(
+        metadata={
+            "help": "table of photos and opinion scores (photos.csv), released set with its folder (koniq10k=/data/k), "
+            "Hub data set, or folder that dpiqa prepare wrote"
+        }
+    )
+    mos_range: list[float] | None = field(
+        default=None,
+        metadata={"help": "lowest and highest MOS of the rating scale; 0 1 for a table", "metavar": ("LOW", "HIGH")},
+    )
+    split_by: str | None = field(
+        default=None, metadata={"help": '"scene": near-identical photos stay on one side of the splits'}
+    )
+    split_seed: int = field(
+        default=0, metadata={"help": "seed of splits that are cut here, as dpiqa evaluate --seeds has it"}
+    )
+    allow_missing: bool = field(default=False, metadata={"help": "leave out photos that are missing or damaged"})
+    overwrite: bool = field(default=False, metadata={"help": "replace a model that is in the output folder"})
+    mirror: bool = field(default=False, metadata={"help": "show every photo mirrored in every second epoch"})
+    name: str | None = field(default=None, metadata={"help": "name of the model in its card; the folder's if not given"})
+    data_licence: str | None = field(default=None, metadata={"help": "licence of photos and opinions, for the card"})
+    licence: str = field(default="other", metadata={"help": "licence of the weights as the Hub writes it: apache-2.0"})
+    resamples: int = field(default=1000, metadata={"help": "bootstrap resamples for the intervals of the figures"})
+
+    @property
+    def source(self) -> DataSource:
+        """What `data` and `mos_range` describe."""
+        source = DataSource.parse(self.data)
+        return source if self.mos_range is None else replace(source, mos_range=tuple(self.mos_range))
+
+    @property
+    def augmentations(self) -> tuple[str, ...]:
+        """Names of [`dpiqa.training.augmentations.AUGMENTATIONS`] for training photos."""
+        return ("original", "mirrored") if self.mirror else ("original",)
+
+    def load(self) -> IQASplits:
+        """The splits (see [`dpiqa.data.load_iqa_splits`]), every photo of them decoded once.
+
+        Raises:
+            ImageError: When a photo is damaged; with `allow_missing` it is left out.
+            FileNotFoundError: As said there.
+            ValueError: As said there.
+        """
+        source = self.source
+        splits = load_iqa_splits(
+            source.name,
+            source.root,
+            mos_range=source.mos_range,
+            seed=self.split_seed,
+            split_by=self.split_by,
+            allow_missing=self.allow_missing,
+        )
+        return replace(splits, photos={name: _sound(rows, self.allow_missing) for name, rows in splits.photos.items()})
+
+    def card(self, output: str, start: str) -> DPIQAModelCard:
+        """A card that says where the photos come from.
+
+        Args:
+            output: Folder of the checkpoint.
+            start: What the weights were before training.
+        """
+        source = self.source
+        release = RELEASES.get(source.name)
+        given = {} if self.data_licence is None else {"data_licence": self.data_licence}
+        released = {"data_licence": f"{release.licence}.", "data_citation": release.citation} if release else {}
+        return DPIQAModelCard(
+            name=self.name or Path(output).resolve().name,
+            data=release.title if release else Path(source.name).name if Path(source.name).exists() else source.name,
+            start=start,
+            command=_command(sys.argv),
+            licence=self.licence,
+            **(released | given),
+        )
+
+
+def _sound(rows: Any, allow_damaged: bool) -> Any:
+    """The rows whose photos can be decoded, at a small scale: a training should not end on one that cannot."""
+
+    def problem(row: int) -> ImageError | None:
+        image = rows[row]["image"]
+        try:
+            open_image(image["bytes"] or image["path"], cover=(_CHECKED_SIDE, _CHECKED_SIDE))
+        except ImageError as error:
+            return error
+        return None
+
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        problems = list(tqdm(pool.map(problem, range(len(rows))), total=len(rows), desc="photos", unit="photo"))
+    damaged = [error for error in problems if error]
+    for error in damaged:
+        if not allow_damaged:
+            hint = f"{error.reason} ({len(damaged)} photos are damaged; --allow-missing leaves them out)"
+            raise type(error)(error.source, hint)
+        logger.warning("Left out: %s", error)
+    return rows.select([row for row, error in enumerate(problems) if error is None]) if damaged else rows
+
+
+def _command(arguments: Sequence[str]) -> str:
+    """A command line for people to read, without secrets."""
+    program = Path(arguments[0]).name
+    shown = ["python", arguments[0]] if program.endswith(".py") and program != "__main__.py" else ["dpiqa"]
+    secret = False
+    for argument in arguments[1:]:
+        name, equals, _ = argument.partition("=")
+        shown.append("***" if secret else argument)
+        secret = name.startswith("--") and "token" in name
+        if secret and equals:
+            shown[-1], secret = f"{name}=***", False
+    return shlex.join(shown)
+
+
+__all__ = ["RunArguments"]
