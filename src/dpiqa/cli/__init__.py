@@ -12,6 +12,7 @@ from .evaluate import evaluate
 from .prepare import distort, prepare
 from .push import push
 from .score import score
+from .train import train
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -38,6 +39,7 @@ def _dpiqa(
 
 app.command()(score)
 app.command()(evaluate)
+app.add_typer(train, name="train")
 app.command()(prepare)
 app.command()(distort)
 app.command()(convert)

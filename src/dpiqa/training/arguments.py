@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any, Literal
 
 import torch
@@ -14,6 +14,23 @@ _DROPS = {
     "student": {"clive": [10.0, 25.0], "koniq": [5.0], "livefb": [4.0], "spaq": [6.0]},
 }
 PRESETS = tuple(_DROPS["teacher"])
+# What `--help` of a training command shows of transformers' arguments; `--help-all` shows the others as well.
+SHORT_HELP = {
+    "output_dir": "folder for the model",
+    "num_train_epochs": "passes over the training photos",
+    "max_steps": "steps in place of epochs, when above 0",
+    "per_device_train_batch_size": "photos in a step, on each device",
+    "gradient_accumulation_steps": "batches whose gradients make one step",
+    "learning_rate": "learning rate of the backbone",
+    "lr_scheduler_type": "schedule of the learning rate: constant, linear, cosine, ...",
+    "weight_decay": "weight decay of AdamW",
+    "bf16": "compute in bfloat16 where it is precise enough",
+    "seed": "seed of everything but the splits",
+    "dataloader_num_workers": "processes that open photos; 0 opens them between the steps",
+    "report_to": "where losses and figures are logged: tensorboard, trackio, wandb, ...",
+    "resume_from_checkpoint": "checkpoint of a run that was cut off; last takes the newest in the output folder",
+}
+HIDDEN_IN_HELP = {argument.name for argument in fields(TrainingArguments)} - SHORT_HELP.keys()
 
 
 @dataclass
@@ -26,31 +43,39 @@ class DPIQATrainingArguments(TrainingArguments):
     default, is Adam, as published. Without an accelerator `use_cpu` is on and `dataloader_pin_memory` off.
     """
 
-    _argument_group_name = "training (transformers.TrainingArguments and dpiqa's)"
+    _argument_group_name = "training"
 
-    remove_unused_columns: bool = field(default=False, metadata={"help": "Off: columns are made from images."})
-    label_names: list[str] | None = field(
-        default_factory=lambda: ["labels"], metadata={"help": "Names of the label columns."}
+    output_dir: str | None = field(
+        default=None, metadata={"help": SHORT_HELP["output_dir"], "aliases": ["--output", "-o"]}
     )
-    metric_for_best_model: str | None = field(default="srcc", metadata={"help": "On the validation split."})
-    greater_is_better: bool | None = field(default=True, metadata={"help": "SRCC and PLCC: the higher, the better."})
-    learning_rate: float = field(default=1e-4, metadata={"help": "Of the backbone, and of all without head_..."})
-    lr_scheduler_type: str = field(default="constant", metadata={"help": "Before learning_rate_drops."})
-    max_grad_norm: float = field(default=0.0, metadata={"help": "Gradients are clipped to this norm; 0 never clips."})
+
+    remove_unused_columns: bool = field(default=False, metadata={"help": "off: columns are made from images"})
+    label_names: list[str] | None = field(
+        default_factory=lambda: ["labels"], metadata={"help": "names of the label columns"}
+    )
+    metric_for_best_model: str | None = field(
+        default="srcc", metadata={"help": "figure on validation photos that chooses the epoch"}
+    )
+    greater_is_better: bool | None = field(
+        default=True, metadata={"help": "whether the higher of two figures is the better one"}
+    )
+    learning_rate: float = field(default=1e-4, metadata={"help": SHORT_HELP["learning_rate"]})
+    lr_scheduler_type: str = field(default="constant", metadata={"help": SHORT_HELP["lr_scheduler_type"]})
+    max_grad_norm: float = field(default=0.0, metadata={"help": "norm that gradients are clipped to; 0 never clips"})
     head_learning_rate: float | None = field(
-        default=None, metadata={"help": "Of the head or decoder; that of the backbone when not given."}
+        default=None, metadata={"help": "learning rate of the head or decoder; the backbone's if not given"}
     )
     learning_rate_drops: list[float] = field(
-        default_factory=list, metadata={"help": "Epochs after which the learning rate is multiplied by 0.2."}
+        default_factory=list, metadata={"help": "epochs after which the learning rate is multiplied by 0.2"}
     )
-    mse_weight: float = field(default=1.0, metadata={"help": "Of the squared error of the score."})
-    ranking_weight: float = field(default=0.0, metadata={"help": "Of the margin ranking loss."})
-    plcc_weight: float = field(default=0.0, metadata={"help": "Of 1 - PLCC over the batch."})
+    mse_weight: float = field(default=1.0, metadata={"help": "weight of the squared error of the score"})
+    ranking_weight: float = field(default=0.0, metadata={"help": "weight of the margin ranking loss"})
+    plcc_weight: float = field(default=0.0, metadata={"help": "weight of 1 - PLCC over the batch"})
     group_plcc_weight: float = field(
-        default=0.0, metadata={"help": "Of 1 - PLCC inside each group of the batch (the photos' column `group`)."}
+        default=0.0, metadata={"help": "weight of 1 - PLCC inside each group of the batch (column `group`)"}
     )
     feature_map_weight: float = field(
-        default=0.0, metadata={"help": "Of the distance to the teacher's feature map (distillation)."}
+        default=0.0, metadata={"help": "weight of the distance to the teacher's feature map, in distillation"}
     )
 
     def __post_init__(self) -> None:
@@ -108,15 +133,26 @@ def published(preset: str, kind: Literal["teacher", "student"]) -> dict[str, Any
         raise ValueError(
             f"Unknown preset {preset!r} for {kind!r}: expected {', '.join(PRESETS)} for teacher or student."
         )
+    return recipe(kind) | {"lr_scheduler_type": "constant", "learning_rate_drops": _DROPS[kind][preset]}
+
+
+def recipe(kind: Literal["teacher", "student"]) -> dict[str, Any]:
+    """What the published hyperparameters of all data sets have in common, with a cosine schedule in place of drops.
+
+    The drops belong to the size of a data set: on another one they would come too early or too late.
+
+    Args:
+        kind: "teacher" or "student".
+    """
     teacher = kind == "teacher"
     return {
         "learning_rate": 1e-5 if teacher else 1e-4,
+        "lr_scheduler_type": "cosine",
         "per_device_train_batch_size": 12 if teacher else 24,
         "num_train_epochs": 15 if teacher else 30,
-        "learning_rate_drops": _DROPS[kind][preset],
         "ranking_weight": 1.0,
         "feature_map_weight": 0.0 if teacher else 1.0,
     }
 
 
-__all__ = ["PRESETS", "DPIQATrainingArguments", "published"]
+__all__ = ["HIDDEN_IN_HELP", "PRESETS", "SHORT_HELP", "DPIQATrainingArguments", "published", "recipe"]

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from itertools import count
 from pathlib import Path
@@ -73,7 +74,7 @@ class Run:
         set_seed(training.seed)
         with training.main_process_first(desc="output"):
             checkpoint = prepare_output(
-                training.output_dir, overwrite=arguments.overwrite, resume=training.resume_from_checkpoint
+                str(training.output_dir), overwrite=arguments.overwrite, resume=training.resume_from_checkpoint
             )
         splits = arguments.load()
         selection, calibration = splits.halve_validation()
@@ -83,6 +84,11 @@ class Run:
         if training.process_index == 0:
             print(run.photos_in_words(coverage))
         return run
+
+    @property
+    def output(self) -> Path:
+        """Folder of the model."""
+        return Path(str(self.training.output_dir))
 
     @property
     def counts(self) -> dict[str, int]:
@@ -130,7 +136,7 @@ class Run:
             The figures on the test photos, of the model before training when given, and of the trained one; nothing
             in other processes than the first.
         """
-        output = Path(self.training.output_dir)
+        output = self.output
         config = trainer.model.config
         config.score_range = self.splits.mos_range
         config.score_quantiles = config.interval_half_width = None
@@ -143,8 +149,8 @@ class Run:
         train = self.splits["train"]
         sample = np.linspace(0, len(train) - 1, min(len(train), CALIBRATION_PHOTOS)).round().astype(int)
         calibration = train.select([]) if self.calibration is None else self.calibration
-        scores = [_scores(scorer, rows) for rows in (train.select(sample), calibration)]
-        fit_calibration(config, *scores, calibration["mos"][:])
+        train_scores, scores = (_scores(scorer, rows) for rows in (train.select(sample), calibration))
+        fit_calibration(config, train_scores, scores, calibration["mos"][:])
         config.save_pretrained(output)
 
         card = self.arguments.card(str(output), start)
@@ -158,11 +164,12 @@ class Run:
         card.fill(trainer, self.counts, results)
         card.save(output)
         print(to_markdown(results))
-        print(self.outcome_in_words(output))
+        print(self.outcome_in_words())
         return results
 
-    def outcome_in_words(self, output: Path) -> str:
+    def outcome_in_words(self) -> str:
         """Where the model is and how to use it."""
+        output = self.output
         use = (
             f'from dpiqa.training.lora import merge_lora; merge_lora("{output}").save_pretrained("teacher")'
             if is_lora(output)
@@ -189,6 +196,15 @@ class Run:
         return replace(base, photos=int(scored.sum()), errors=int((~scored).sum()), metrics=metrics)
 
 
+@contextmanager
+def naming(option: str, source: object) -> Iterator[None]:
+    """Says which option an error of loading is about: not all of transformers' messages name the model."""
+    try:
+        yield
+    except OSError as error:
+        raise OSError(f"{option} {source}: {error}") from error
+
+
 def photos_for_an_interval(coverage: float) -> int:
     """How many photos a split-conformal interval with this coverage needs at least: 9 for 90 %."""
     return next(photos for photos in count(1) if math.ceil((photos + 1) * coverage) <= photos)
@@ -205,4 +221,4 @@ def _scores(scorer: Scorer, rows: Any) -> Sequence[float]:
     return [score.score for score in scorer.stream(rows["image"])]
 
 
-__all__ = ["KEEP_BEST_EPOCH", "Run", "load_scorer", "photos_for_an_interval"]
+__all__ = ["KEEP_BEST_EPOCH", "Run", "load_scorer", "naming", "photos_for_an_interval"]

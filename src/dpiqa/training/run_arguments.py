@@ -32,7 +32,7 @@ class RunArguments:
 
     data: str = field(
         metadata={
-            "help": "table of photos and opinion scores (photos.csv), released set with its folder (koniq10k=/data/k), "
+            "help": "table of photos and their MOS (photos.csv), released set with its folder (koniq10k=/data/k), "
             "Hub data set, or folder that dpiqa prepare wrote"
         }
     )
@@ -49,7 +49,9 @@ class RunArguments:
     allow_missing: bool = field(default=False, metadata={"help": "leave out photos that are missing or damaged"})
     overwrite: bool = field(default=False, metadata={"help": "replace a model that is in the output folder"})
     mirror: bool = field(default=False, metadata={"help": "show every photo mirrored in every second epoch"})
-    name: str | None = field(default=None, metadata={"help": "name of the model in its card; the folder's if not given"})
+    name: str | None = field(
+        default=None, metadata={"help": "name of the model in its card; the folder's if not given"}
+    )
     data_licence: str | None = field(default=None, metadata={"help": "licence of photos and opinions, for the card"})
     licence: str = field(default="other", metadata={"help": "licence of the weights as the Hub writes it: apache-2.0"})
     resamples: int = field(default=1000, metadata={"help": "bootstrap resamples for the intervals of the figures"})
@@ -58,7 +60,7 @@ class RunArguments:
     def source(self) -> DataSource:
         """What `data` and `mos_range` describe."""
         source = DataSource.parse(self.data)
-        return source if self.mos_range is None else replace(source, mos_range=tuple(self.mos_range))
+        return source if self.mos_range is None else replace(source, mos_range=(self.mos_range[0], self.mos_range[1]))
 
     @property
     def augmentations(self) -> tuple[str, ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from argparse import SUPPRESS, Action, ArgumentDefaultsHelpFormatter, ArgumentError, ArgumentParser, Namespace
 from collections.abc import Container, Mapping, Sequence
 from difflib import get_close_matches
@@ -22,6 +23,7 @@ class ScriptParser(HfArgumentParser):
     Args:
         dataclass_types: What the arguments become.
         presets: Values of arguments by the preset's name.
+        help_texts: What `--help` says of arguments in place of their own text.
         hidden: Names of arguments that `--help` leaves out and `--help-all` shows.
         **kwargs: Of `HfArgumentParser`.
 
@@ -35,6 +37,7 @@ class ScriptParser(HfArgumentParser):
         dataclass_types: Any = None,
         *,
         presets: Mapping[str, Mapping[str, Any]] | None = None,
+        help_texts: Mapping[str, str] | None = None,
         hidden: Container[str] = (),
         **kwargs: Any,
     ):
@@ -43,11 +46,14 @@ class ScriptParser(HfArgumentParser):
         self.presets = presets or {}
         self.hidden = {action: action.help for action in self._actions if action.dest in hidden}
         for action in self._actions:
+            action.help = (help_texts or {}).get(action.dest, action.help)
             if isinstance(action.metavar, tuple):
                 action.nargs = len(action.metavar)
         self.add_argument("-h", "--help", action="help", help="show these arguments and end")
         if self.hidden:
-            self.add_argument("--help-all", action=_HelpAll, nargs=0, help="show those of transformers as well")
+            self.add_argument(
+                "--help-all", action=_HelpAll, nargs=0, default=SUPPRESS, help="show those of transformers as well"
+            )
             for action in self.hidden:
                 action.help = SUPPRESS
         self._files = ArgumentParser(add_help=False, allow_abbrev=False)
@@ -88,7 +94,8 @@ class ScriptParser(HfArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """Ends with status 2 and one sentence."""
-        self.exit(2, f"{self.prog}: {message}\n")
+        print(f"{self.prog}: {message}", file=sys.stderr)
+        raise SystemExit(2)
 
     def _read(self, path: str) -> dict[str, Any]:
         if not Path(path).is_file():
@@ -131,8 +138,8 @@ def _suggestion(name: str, parser: ScriptParser) -> str:
 def _names(action: Action) -> list[str]:
     """An option as it is shown: with hyphens, under its short names where it has them."""
     hyphens = [name for name in action.option_strings if "_" not in name]
-    given = [name for name in hyphens if name.lstrip("-").replace("-", "_") != action.dest]
-    return sorted(given or hyphens, key=len)
+    others = [name for name in hyphens if name.removeprefix("--").replace("-", "_") != action.dest]
+    return sorted(others if any(name.startswith("--") for name in others) else hyphens, key=len)
 
 
 class _HelpAll(Action):
@@ -140,11 +147,14 @@ class _HelpAll(Action):
         for action, text in parser.hidden.items():
             action.help = text
         parser.print_help()
-        parser.exit()
+        raise SystemExit(0)
 
 
 class _Formatter(ArgumentDefaultsHelpFormatter):
     """Options with hyphens, and defaults where they say something."""
+
+    def __init__(self, prog: str):
+        super().__init__(prog, max_help_position=34)
 
     def _format_action_invocation(self, action: Action) -> str:
         if not action.option_strings:
@@ -154,14 +164,13 @@ class _Formatter(ArgumentDefaultsHelpFormatter):
         return ", ".join(_names(action)) + value
 
     def _get_help_string(self, action: Action) -> str | None:
-        if action.default in (None, False, [], SUPPRESS):
+        if action.default in (None, False, -1, [], SUPPRESS):
             return action.help
         return super()._get_help_string(action)
 
 
 def _metavar(action: Action) -> str:
-    kinds = {int: "NUMBER", float: "NUMBER"}
-    return kinds.get(action.type, "TEXT")  # type: ignore[call-overload, no-any-return]
+    return "NUMBER" if action.type in (int, float) else "TEXT"
 
 
 __all__ = ["ScriptParser"]

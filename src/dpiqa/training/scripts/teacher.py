@@ -1,0 +1,114 @@
+"""Train a teacher, from a Stable Diffusion or from another teacher."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from ...evaluation.report import Result
+from ...models.configuration_dpiqa import DPIQAConfig
+from ...models.image_processing_dpiqa import DPIQAImageProcessor
+from ...models.modeling_dpiqa import DPIQAModel
+from ..arguments import HIDDEN_IN_HELP, PRESETS, SHORT_HELP, DPIQATrainingArguments, published, recipe
+from ..latents import AutoencoderLatents
+from ..lora import BASE, add_lora
+from ..photo_dataset import PhotoDataset
+from ..run import KEEP_BEST_EPOCH, Run, naming
+from ..run_arguments import RunArguments
+from ..script_parser import ScriptParser
+from ..trainer import DPIQATrainer
+
+DESCRIPTION = (
+    "Train a teacher on photos with opinion scores, from a Stable Diffusion or from another teacher. The autoencoder "
+    "runs once per photo: its latents are kept. The epoch with the best SRCC on validation photos is kept, other "
+    "validation photos give the interval, and the test photos are scored once, at the end."
+)
+
+
+@dataclass
+class TeacherArguments(RunArguments):
+    """The photos, and what the teacher starts from."""
+
+    model: str | None = field(default=None, metadata={"help": "folder or Hub id of a teacher to go on from"})
+    stable_diffusion: str | None = field(
+        default=None, metadata={"help": "folder or Hub id of a Stable Diffusion in diffusers' format, in its place"}
+    )
+    text_model: str = field(
+        default="openai/clip-vit-large-patch14",
+        metadata={"help": "CLIP for its prompts; Stable Diffusion 2 takes an OpenCLIP ViT-H/14"},
+    )
+    image_size: int = field(default=512, metadata={"help": "side in pixels of its input"})
+    lora_rank: int = field(
+        default=0, metadata={"help": "rank of low-rank updates to train in place of the UNet; 0 trains the UNet"}
+    )
+    cache: str | None = field(default=None, metadata={"help": "folder of latents; OUTPUT/latents if not given"})
+
+
+def make_parser(prog: str | None = None) -> ScriptParser:
+    """The command line of this script."""
+    parser = ScriptParser(
+        [TeacherArguments, DPIQATrainingArguments],
+        presets={preset: published(preset, "teacher") for preset in PRESETS},
+        help_texts=SHORT_HELP,
+        hidden=HIDDEN_IN_HELP,
+        prog=prog,
+        description=DESCRIPTION,
+    )
+    parser.set_defaults(**KEEP_BEST_EPOCH, output_dir="my-teacher", **recipe("teacher"))
+    return parser
+
+
+def starting_teacher(arguments: TeacherArguments, output: Path) -> tuple[DPIQAModel, DPIQAImageProcessor]:
+    """The teacher to train, in float32, and its processor.
+
+    Raises:
+        OSError: When there is no such model.
+    """
+    if arguments.model is not None:
+        # In full, as low-rank updates remember where their teacher is.
+        source = Path(arguments.model).resolve() if Path(arguments.model).is_dir() else arguments.model
+        teacher = DPIQAModel.from_pretrained(source, dtype=torch.float32)
+        return teacher, DPIQAImageProcessor.from_pretrained(source)
+    with naming("--stable-diffusion or --text-model", f"{arguments.stable_diffusion}, {arguments.text_model}"):
+        teacher = DPIQAModel.from_stable_diffusion(
+            str(arguments.stable_diffusion), text_model=arguments.text_model, image_size=arguments.image_size
+        )
+    if arguments.lora_rank:
+        # The updates belong to these weights, decoder and adapters included, so they have to be kept.
+        teacher.save_pretrained(output / BASE)
+        teacher = DPIQAModel.from_pretrained(output / BASE)
+    return teacher, DPIQAImageProcessor(size={"height": arguments.image_size, "width": arguments.image_size})
+
+
+def main(arguments: TeacherArguments, training: DPIQATrainingArguments) -> list[Result]:
+    """Trains and returns the figures on the test photos.
+
+    Raises:
+        ValueError: When there is not one thing to start from, and as [`dpiqa.training.run.Run.start`].
+    """
+    if (arguments.model is None) == (arguments.stable_diffusion is None):
+        raise ValueError("Expected one of --model and --stable-diffusion to start from.")
+    with naming("--model", arguments.model):
+        config = DPIQAConfig() if arguments.model is None else DPIQAConfig.from_pretrained(arguments.model)
+    run = Run.start(arguments, training, coverage=config.interval_coverage)
+    with training.main_process_first(desc="teacher"):
+        teacher, processor = starting_teacher(arguments, run.output)
+    teacher.to(training.device)
+    cache = None
+    if teacher.config.latent_sampling == "mode":
+        cache = AutoencoderLatents(teacher, processor, arguments.cache or run.output / "latents")
+    options: dict[str, Any] = {"cache": cache, "num_workers": training.dataloader_num_workers}
+    with training.main_process_first(desc="latents"):
+        train_set = PhotoDataset(run.splits["train"], processor, augmentations=arguments.augmentations, **options)
+        selection = PhotoDataset(run.selection, processor, **options)
+    trainer = DPIQATrainer(
+        model=add_lora(teacher, rank=arguments.lora_rank) if arguments.lora_rank else teacher,
+        args=training,
+        train_dataset=train_set,
+        eval_dataset=selection,
+    )
+    run.train(trainer)
+    return run.finish(trainer, processor, start=f"`{arguments.model or arguments.stable_diffusion}`")
