@@ -34,16 +34,6 @@ from dpiqa.training.trainer import DPIQATrainer
 
 SIZE = 256
 BATCH = 8
-UNET = {
-    "in_channels": 4,
-    "out_channels": 4,
-    "block_out_channels": [64, 128, 256],
-    "down_block_types": ["CrossAttnDownBlock2D", "CrossAttnDownBlock2D", "DownBlock2D"],
-    "up_block_types": ["UpBlock2D", "CrossAttnUpBlock2D", "CrossAttnUpBlock2D"],
-    "layers_per_block": 1,
-    "attention_head_dim": 8,
-    "cross_attention_dim": 64,
-}
 
 
 def make_photos(folder: Path, count: int) -> Any:
@@ -59,15 +49,7 @@ def make_photos(folder: Path, count: int) -> Any:
 
 
 def small_teacher() -> DPIQAModel:
-    config = DPIQAConfig(
-        autoencoder_type="AutoencoderTiny",
-        autoencoder_config={},
-        unet_config=UNET,
-        num_prompts=64,
-        decoder_channels=64,
-        image_size=SIZE,
-    )
-    return DPIQAModel(config).eval()
+    return DPIQAModel(DPIQAConfig.small(image_size=SIZE, feature_size=64)).eval()
 
 
 class PublishedTrainer(DPIQADistillationTrainer):
@@ -157,10 +139,10 @@ def main(photos: int, rounds: int) -> None:
         teacher = small_teacher()
         plain = PhotoDataset(rows, processor)
         start = time.perf_counter()
-        targets = TeacherTargets(teacher, processor, folder / "targets", dtype=torch.float32)
-        cached = PhotoDataset(rows, processor, cache=targets)
+        feature_maps = TeacherTargets(teacher, processor, folder / "feature-maps", dtype=torch.float32)
+        cached = PhotoDataset(rows, processor, cache=feature_maps)
         filling = time.perf_counter() - start
-        files = list((folder / "targets").rglob("*.safetensors"))
+        files = list((folder / "feature-maps").rglob("*.safetensors"))
 
         def published(**kwargs: Any) -> DPIQATrainer:
             return PublishedTrainer(teacher=teacher, **kwargs)

@@ -1,39 +1,22 @@
 """Puts a checkpoint on the Hub: weights, configurations, model card, and the code that they need.
 
-    python examples/push_to_hub.py --checkpoint my-student --repo_id organisation/name --dry_run
+    python examples/push_to_hub.py my-student organisation/name --dry-run
 
-checks every file and sends none. Without --dry_run it needs `hf auth login` or HF_TOKEN.
+checks every file and sends none. Without --dry-run it needs `hf auth login` or HF_TOKEN.
 """
 
-from __future__ import annotations
+import typer
 
-from dataclasses import dataclass, field
-
-from dpiqa.hub.push import CheckedFile, push_to_hub
-from dpiqa.training.script_parser import ScriptParser
+from dpiqa.hub.push import push_to_hub
 
 
-@dataclass
-class PushArguments:
-    """What goes where."""
-
-    checkpoint: str = field(metadata={"help": "folder of a student or a teacher, with its card as README.md"})
-    repo_id: str = field(metadata={"help": "organisation/name"})
-    dry_run: bool = field(default=False, metadata={"help": "check every file, send none"})
-    private: bool = field(default=False, metadata={"help": "make a new repository private"})
-
-
-def make_parser() -> ScriptParser:
-    return ScriptParser([PushArguments], description=__doc__.splitlines()[0])
-
-
-def main(arguments: PushArguments) -> list[CheckedFile]:
-    files = push_to_hub(arguments.checkpoint, arguments.repo_id, dry_run=arguments.dry_run, private=arguments.private)
+def main(checkpoint: str, repo_id: str, dry_run: bool = False, private: bool = False) -> None:
+    """Checks the files of a checkpoint and uploads them."""
+    files = push_to_hub(checkpoint, repo_id, dry_run=dry_run, private=private)
     for file in files:
         print(f"{file.name:32}{file.num_bytes:>12,}  {file.found}")
-    print(f"{arguments.repo_id}: {len(files)} files checked, {'none' if arguments.dry_run else 'all'} sent")
-    return files
+    print(f"{repo_id}: {len(files)} files checked, {'none' if dry_run else 'all'} sent")
 
 
 if __name__ == "__main__":
-    main(*make_parser().parse_args_into_dataclasses())
+    typer.run(main)

@@ -1,15 +1,15 @@
 """Cards of trained checkpoints, word by word."""
 
 import re
-from types import SimpleNamespace
 
 import pytest
 from huggingface_hub import ModelCard
 
+from dpiqa.data import IQASplits
 from dpiqa.hub.push import UploadError, check_upload
 from dpiqa.training.model_card import DPIQAModelCard
-from dpiqa.training.photo_dataset import PhotoDataset
-from dpiqa.training.run import RunArguments, finish
+from dpiqa.training.run import Run
+from dpiqa.training.run_arguments import RunArguments
 
 PATTERN = r"""---
 library_name: dpiqa
@@ -65,14 +65,13 @@ Ranking and filtering photographs like those that it was trained on by how good 
   figures below\.
 - It sees the whole photo resized to 64x64: .+
 - Intended dark, .+
-- There is no interval: the validation split has too few photos to calibrate one\. .+
-  of the data set\.
+- There is no interval: too few photos were left to calibrate one\. The percentile .+
 
 ## Training
 
 \| \| \|
 \|---\|---\|
-\| data \| my photos: 12 photos to train, 2 to choose the epoch and calibrate, 2 to test \|
+\| data \| my photos: 12 photos to train, 2 to choose the epoch, 0 to calibrate the interval, 2 to test \|
 \| start \| `tiny` \|
 \| trained \| \d[\d,]+ parameters \|
 \| loss \| 1 x mse \+ 0\.5 x ranking \|
@@ -101,7 +100,7 @@ python train\.py --data 'my photos\.csv'
 (
 Note: .+
 )*
-The test split was scored at the end only\. SRCC, KRCC and PLCC are .+
+The test photos were scored at the end only, by the checkpoint as `Scorer` loads it\. SRCC, KRCC and PLCC are .+
 the scale of \[0, 1\]; intervals are 95 % bootstrap intervals\.
 
 ## Licence of the data
@@ -123,10 +122,10 @@ def trained(train, rows, tiny_processor, tmp_path, monkeypatch):
     monkeypatch.setattr("sys.argv", ["train.py", "--data", "my photos.csv"])
     options = {"ranking_weight": 0.5, "max_steps": -1, "num_train_epochs": 2, "eval_strategy": "epoch"}
     trainer = train(output_dir=str(tmp_path / "my-student"), **options)
-    photos = {split: PhotoDataset(rows[part], tiny_processor) for split, part in PARTS.items()}
     arguments = RunArguments("my photos", data_licence="Ours.", licence="apache-2.0", resamples=10)
-    splits = SimpleNamespace(official=True, mos_range=(0.0, 1.0))
-    finish(trainer, photos, splits, arguments, start="`tiny`")
+    splits = IQASplits({split: rows[part] for split, part in PARTS.items()}, True, (0.0, 1.0))
+    run = Run(arguments, trainer.args, splits, splits["validation"], None, None)
+    run.finish(trainer, tiny_processor, start="`tiny`")
     return tmp_path / "my-student"
 
 

@@ -53,7 +53,7 @@ def test_values_of_a_file_have_the_arguments_types(parse):
 @pytest.mark.parametrize(
     ("config", "message"),
     [
-        ("data: a\nlerning_rate: 1", "unknown arguments lerning_rate"),
+        ("data: a\nlerning_rate: 1", "unknown argument lerning_rate"),
         ("- data", "expected lines of `argument: value`"),
         ("data: [a", "run.yaml: while parsing"),
         ("data: a\npreset: live", "unknown preset 'live': expected koniq"),
@@ -68,9 +68,10 @@ def test_what_is_wrong_is_said(parse, capsys, config, message):
     assert message in capsys.readouterr().err
 
 
-def test_abbreviations_are_not_taken_for_other_options(parse):
-    with pytest.raises(ValueError, match="--conf"):
+def test_abbreviations_are_not_taken_for_other_options(parse, capsys):
+    with pytest.raises(SystemExit):
         parse("--data", "a.csv", "--conf", "run.yaml")
+    assert "unknown argument --conf (did you mean --config?)" in capsys.readouterr().err
 
 
 def test_a_missing_file_is_said(parse, capsys):

@@ -230,6 +230,39 @@ class DPIQAConfig(_QualityConfig):
             }
         super().__post_init__(**kwargs)
 
+    @classmethod
+    def small(cls, **kwargs: Any) -> "DPIQAConfig":
+        """Makes the configuration of a teacher that can be trained on a CPU, from random weights.
+
+        Its autoencoder has the shape of TAESD, the tiny autoencoder for Stable Diffusion 1, and its UNet is narrow: 16
+        million parameters in all. It serves studies, benchmarks and first steps, and has no diffusion prior.
+
+        Args:
+            **kwargs: Fields of the configuration; these win over the small ones.
+        """
+        unet = {
+            "in_channels": 4,
+            "out_channels": 4,
+            "block_out_channels": [64, 128, 256],
+            "down_block_types": ["CrossAttnDownBlock2D", "CrossAttnDownBlock2D", "DownBlock2D"],
+            "up_block_types": ["UpBlock2D", "CrossAttnUpBlock2D", "CrossAttnUpBlock2D"],
+            "layers_per_block": 1,
+            "attention_head_dim": 4,
+            "cross_attention_dim": 64,
+            "norm_num_groups": 8,
+        }
+        defaults: dict[str, Any] = {
+            "autoencoder_type": "AutoencoderTiny",
+            "unet_config": unet,
+            "num_prompts": 16,
+            "pixel_range": "symmetric",
+            "decoder_channels": 64,
+            "hidden_size": 128,
+            "feature_size": 16,
+            "image_size": 128,
+        }
+        return cls(**(defaults | kwargs))
+
     @property
     def latent_stride(self) -> int:
         """Pixels per latent along a side: 8 for Stable Diffusion."""

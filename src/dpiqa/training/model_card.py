@@ -52,7 +52,7 @@ class DPIQAModelCard:
         parameters: How many, all told.
         trained_parameters: How many of them were trained.
         image_size: Side in pixels of the square input.
-        photos: How many, by split.
+        photos: How many for what: "train", "selection" of the epoch, "calibration" of the interval, "test".
         loss: The weighted losses.
         hyperparameters: By argument.
         training_log: Markdown table of the epochs.
@@ -89,7 +89,7 @@ class DPIQAModelCard:
 
         Args:
             trainer: After training and calibration.
-            photos: How many, by split.
+            photos: How many for what, as in the attribute.
             results: With `name` as their model.
         """
         config, parameters = trainer.model.config, list(trainer.model.parameters())

@@ -1,11 +1,11 @@
 """How much do your own labels bring? A student fine-tuned on 50 to 400 photos of a source that it has never seen.
 
-    python examples/train_bundled_student.py --data BIQ2021 --leave-out ss01 --output runs/no-ss01
-    python examples/finetuning_curve.py --data BIQ2021 --model runs/no-ss01/checkpoint --output runs/curve
+    python studies/bundled_student/train.py --data BIQ2021 --leave-out ss01 --output runs/no-ss01
+    python studies/finetuning_curve/run.py --data BIQ2021 --model runs/no-ss01/checkpoint --output runs/curve
 
 The photos are those of one of BIQ2021's sources, train split only, on which the student was not trained. Scenes that
 are to be scored are drawn first and stay the same; the labelled photos of every run come from the other scenes, a
-fifth of them for validation. Every run is `finetune_student.py` on a table.
+fifth of them for validation. Every run is `dpiqa train student` on a table.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ import json
 from pathlib import Path
 from typing import Any
 
-import finetune_student
 import numpy as np
 
 from dpiqa.data import load_iqa_splits
 from dpiqa.data.scenes import scene_groups, scene_hashes
 from dpiqa.training.script_parser import ScriptParser
+from dpiqa.training.scripts import student
 
 VALIDATION = 0.2
 
@@ -35,7 +35,7 @@ def make_parser() -> ScriptParser:
     parser.add_argument("--labels", type=int, nargs="+", default=[50, 100, 200, 400])
     parser.add_argument("--rest", type=int, default=600, help="photos to score, about")
     parser.add_argument("--seeds", type=int, default=3, help="draws of the labelled photos")
-    parser.add_argument("--options", nargs="*", default=[], help="of finetune_student.py, such as bf16=True")
+    parser.add_argument("--options", nargs="*", default=[], help="arguments of dpiqa train student, such as bf16=True")
     return parser
 
 
@@ -71,10 +71,10 @@ def main(arguments: argparse.Namespace) -> None:
             folder.mkdir(exist_ok=True)
             chosen = np.random.default_rng(seed).permutation(len(pool))[:labels]
             write_table(folder / "photos.csv", [pool[row] for row in chosen], rest)
-            given = {"data": folder / "photos.csv", "model": arguments.model, "output_dir": folder, "seed": seed}
-            given |= dict(option.split("=", 1) for option in arguments.options)
+            given = {"data": folder / "photos.csv", "model": arguments.model, "output": folder, "seed": seed}
+            given |= {"overwrite": True} | dict(option.split("=", 1) for option in arguments.options)
             command = [f"--{name}={value}" for name, value in given.items()]
-            before, after = finetune_student.main(*finetune_student.make_parser().parse_args_into_dataclasses(command))
+            before, after = student.main(*student.make_parser().parse_args_into_dataclasses(command))
             rows.append({"labels": labels, "seed": seed})
             for when, result in (("before", before), ("after", after)):
                 rows[-1] |= {f"{name}_{when}": result.metrics[name]["value"] for name in ("srcc", "plcc", "rmse")}

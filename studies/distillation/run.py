@@ -1,6 +1,6 @@
 """Does distillation help? A small teacher, and students trained with and without its feature maps.
 
-    python examples/distillation_study.py --data BIQ2021 --taesd taesd.safetensors --output runs/study
+    python studies/distillation/run.py --data BIQ2021 --taesd taesd.safetensors --output runs/study
 
 Trains a teacher on BIQ2021's train split, small enough for a CPU: the tiny autoencoder of Stable Diffusion (TAESD) and
 a narrow UNet from random weights. Then students of random weights, under one budget, with and without the feature map
@@ -33,17 +33,6 @@ from dpiqa.training.trainer import DPIQATrainer
 
 # A quarter of BIQ2021's photos, which JPEG decodes at that scale; a feature map as large as the latents, as published.
 SIZE, FEATURE_SIZE = 128, 16
-UNET = {
-    "in_channels": 4,
-    "out_channels": 4,
-    "block_out_channels": [64, 128, 256],
-    "down_block_types": ["CrossAttnDownBlock2D", "CrossAttnDownBlock2D", "DownBlock2D"],
-    "up_block_types": ["UpBlock2D", "CrossAttnUpBlock2D", "CrossAttnUpBlock2D"],
-    "layers_per_block": 1,
-    "attention_head_dim": 4,
-    "cross_attention_dim": 64,
-    "norm_num_groups": 8,
-}
 
 
 def make_parser() -> ScriptParser:
@@ -63,18 +52,7 @@ def make_parser() -> ScriptParser:
 
 
 def small_teacher(taesd: Path | None) -> DPIQAModel:
-    config = DPIQAConfig(
-        autoencoder_type="AutoencoderTiny",
-        autoencoder_config={},
-        unet_config=UNET,
-        num_prompts=16,
-        pixel_range="symmetric",
-        decoder_channels=64,
-        hidden_size=128,
-        feature_size=FEATURE_SIZE,
-        image_size=SIZE,
-    )
-    teacher = DPIQAModel(config)
+    teacher = DPIQAModel(DPIQAConfig.small(image_size=SIZE, feature_size=FEATURE_SIZE))
     if taesd is not None:
         weights = {name: value.float() for name, value in load_file(taesd).items()}
         teacher.autoencoder.load_state_dict({name: weights[name] for name in teacher.autoencoder.state_dict()})
@@ -182,12 +160,14 @@ def main(arguments: argparse.Namespace) -> None:
         if any((row["model"], row["seed"]) == (name, seed) for row in read_rows(rows)):
             continue
         # No teacher is needed without its maps, so that another process can train these students meanwhile.
-        targets = TeacherTargets(trained_teacher(), processor, arguments.output / "targets") if weight else None
+        feature_maps = (
+            TeacherTargets(trained_teacher(), processor, arguments.output / "feature-maps") if weight else None
+        )
         set_seed(seed)
         trainer = train(
             small_student(),
             DPIQADistillationTrainer if weight else DPIQATrainer,
-            PhotoDataset(few, processor, cache=targets),
+            PhotoDataset(few, processor, cache=feature_maps),
             held_out["validation"],
             arguments.output / f"student-{weight:g}-{seed}",
             arguments.student_epochs,
