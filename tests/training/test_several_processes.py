@@ -2,14 +2,11 @@
 
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
 from dpiqa.evaluation.report import read_results
 from support import releases
-
-SCRIPT = Path(__file__).parents[2] / "examples" / "finetune_student.py"
 
 
 @pytest.mark.slow
@@ -35,7 +32,7 @@ def test_two_processes_give_the_metrics_of_one(tmp_path, tiny_checkpoint):
             "resamples": 20,
         }
         command = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc_per_node={processes}"]
-        command += [str(SCRIPT), *(f"--{name}={value}" for name, value in arguments.items())]
+        command += ["-m", "dpiqa", "train", "student", *(f"--{name}={value}" for name, value in arguments.items())]
         done = subprocess.run(command, capture_output=True, text=True, timeout=300)
         assert done.returncode == 0, done.stderr[-2000:]
         (_, after) = read_results(tmp_path / str(processes) / "results.json")
