@@ -61,7 +61,7 @@ class TestStudent:
         options = ("--num-train-epochs", 2, "--disable-tqdm", "true", "--model", tiny_checkpoint, "-o", mine)
         status, output = command("student", *common, *options)
         assert status == 0, output
-        assert "21 photos to train, 3 to choose the epoch, 0 to calibrate" in output
+        assert "18 photos to train, 6 to choose the epoch, 0 to calibrate" in output
         assert "6 to test (cut by name with seed 0)" in output
         assert f"dpiqa score photos/ --model {mine}" in output
         before, after = read_results(mine / "results.json")
@@ -194,12 +194,12 @@ class TestTeacher:
         status, output = command("teacher", "--config", config, "--model", tiny_teacher, "-o", teacher, "--mirror")
         assert status == 0, output
         assert read_results(teacher / "results.json")[0].photos == 6
-        # 21 photos to train on in two augmentations, and 3 that choose the epoch.
-        assert len(list((teacher / "latents").rglob("*.safetensors"))) == 2 * 21 + 3
+        # 18 photos to train on in two augmentations, and 6 that choose the epoch.
+        assert len(list((teacher / "latents").rglob("*.safetensors"))) == 2 * 18 + 6
         options = ("--backbone", "efficientnet-lite0", "--head", "pooled", "--image-size", 64)
         status, output = command("distill", "--config", config, "--teacher", teacher, "-o", student, *options)
         assert status == 0, output
-        assert len(list((student / "feature-maps").rglob("*.safetensors"))) == 21
+        assert len(list((student / "feature-maps").rglob("*.safetensors"))) == 18
         assert "1 x mse + 1 x ranking + 1 x feature map" in (student / "README.md").read_text()
         assert Scorer.from_pretrained(student)(tmp_path / "3.png").percentile is not None
 

@@ -8,14 +8,13 @@ import shlex
 import sys
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from transformers.utils.logging import tqdm
 
-from ..data import RELEASES, IQASplits, load_iqa_splits
-from ..evaluation.evaluate import DataSource
+from ..data import DataSource, IQASplits, load_iqa_splits
 from ..models.images import ImageError, open_image
 from .model_card import DPIQAModelCard
 
@@ -59,8 +58,7 @@ class RunArguments:
     @property
     def source(self) -> DataSource:
         """What `data` and `mos_range` describe."""
-        source = DataSource.parse(self.data)
-        return source if self.mos_range is None else replace(source, mos_range=(self.mos_range[0], self.mos_range[1]))
+        return DataSource.parse(self.data, None if self.mos_range is None else (self.mos_range[0], self.mos_range[1]))
 
     @property
     def augmentations(self) -> tuple[str, ...]:
@@ -75,16 +73,12 @@ class RunArguments:
             FileNotFoundError: As said there.
             ValueError: As said there.
         """
-        source = self.source
         splits = load_iqa_splits(
-            source.name,
-            source.root,
-            mos_range=source.mos_range,
-            seed=self.split_seed,
-            split_by=self.split_by,
-            allow_missing=self.allow_missing,
+            self.source, seed=self.split_seed, split_by=self.split_by, allow_missing=self.allow_missing
         )
-        return replace(splits, photos={name: _sound(rows, self.allow_missing) for name, rows in splits.photos.items()})
+        splits = splits.select(_sound(splits.photos, self.allow_missing))
+        splits.check_sizes()
+        return splits
 
     def card(self, output: str, start: str) -> DPIQAModelCard:
         """A card that says where the photos come from.
@@ -93,13 +87,12 @@ class RunArguments:
             output: Folder of the checkpoint.
             start: What the weights were before training.
         """
-        source = self.source
-        release = RELEASES.get(source.name)
+        release = self.source.release
         given = {} if self.data_licence is None else {"data_licence": self.data_licence}
         released = {"data_licence": f"{release.licence}.", "data_citation": release.citation} if release else {}
         return DPIQAModelCard(
             name=self.name or Path(output).resolve().name,
-            data=release.title if release else Path(source.name).name if Path(source.name).exists() else source.name,
+            data=self.source.title,
             start=start,
             command=_command(sys.argv),
             licence=self.licence,
@@ -107,13 +100,13 @@ class RunArguments:
         )
 
 
-def _sound(rows: Any, allow_damaged: bool) -> Any:
-    """The rows whose photos can be decoded, at a small scale: a training should not end on one that cannot."""
+def _sound(rows: Any, allow_damaged: bool) -> list[int]:
+    """Numbers of the rows whose photos can be decoded, at a small scale. Training should not end on another one."""
 
     def problem(row: int) -> ImageError | None:
         image = rows[row]["image"]
         try:
-            open_image(image["bytes"] or image["path"], cover=(_CHECKED_SIDE, _CHECKED_SIDE))
+            open_image(image, cover=(_CHECKED_SIDE, _CHECKED_SIDE))
         except ImageError as error:
             return error
         return None
@@ -126,7 +119,7 @@ def _sound(rows: Any, allow_damaged: bool) -> Any:
             hint = f"{error.reason} ({len(damaged)} photos are damaged; --allow-missing leaves them out)"
             raise type(error)(error.source, hint)
         logger.warning("Left out: %s", error)
-    return rows.select([row for row, error in enumerate(problems) if error is None]) if damaged else rows
+    return [row for row, error in enumerate(problems) if error is None]
 
 
 def _command(arguments: Sequence[str]) -> str:
