@@ -2,7 +2,6 @@
 
 import csv
 import importlib.util
-import json
 import math
 import sys
 from pathlib import Path
@@ -10,8 +9,6 @@ from pathlib import Path
 import diffusers
 import pytest
 import torch
-from safetensors import safe_open
-from safetensors.torch import load_file
 
 from dpiqa import (
     Scorer,
@@ -19,7 +16,6 @@ from dpiqa import (
     open_image,
 )
 from support import releases, teachers
-from support.biq2021 import make_release
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 
@@ -42,32 +38,6 @@ def test_demo_scores_originals_above_their_twins(tmp_path, monkeypatch, capsys):
     sheet = open_image(tmp_path / "contact_sheet.png")
     assert sheet.width > 1000
     assert "24 of 24 twins score below their original" in capsys.readouterr().out
-
-
-@pytest.mark.slow
-def test_training_the_bundled_student(tmp_path, photos):
-    release = make_release(tmp_path / "BIQ2021", photos, train=40, test=12)
-    train = load_example("train_bundled_student")
-    arguments = ["--data", str(release), "--output", str(tmp_path / "run"), "--batch-size", "8"]
-    train.main(train.make_parser().parse_args([*arguments, "--leave-out", "ss02", "--validation", "0.5"]))
-
-    checkpoint = tmp_path / "run" / "checkpoint"
-    result = json.loads((tmp_path / "run" / "result.json").read_text())
-    assert result["photos"]["train"] + result["photos"]["validation"] == 27
-    assert set(result["left_out"]) == {"checkpoint", "checkpoint-stage1", "checkpoint-stage2"}
-    assert all(-1 <= figures["srcc"] <= 1 and figures["rmse"] > 0 for figures in result["left_out"].values())
-    assert len(result["logs"]) == 2
-    first, second, mean = (
-        load_file(tmp_path / "run" / name / "model.safetensors")["backbone.encoder.top_conv.weight"].float()
-        for name in ("checkpoint-stage1", "checkpoint-stage2", "checkpoint")
-    )
-    assert not torch.equal(first, second)
-    torch.testing.assert_close(mean, (first + second) / 2, atol=1e-4, rtol=1e-3)
-    with safe_open(checkpoint / "model.safetensors", "pt") as file:
-        assert file.get_slice("head.quality.weight").get_dtype() == "F16"
-    score = Scorer.from_pretrained(checkpoint)(photos[0])
-    assert 0 <= score.percentile <= 100
-    assert score.interval[0] < score.score < score.interval[1]
 
 
 @pytest.fixture
