@@ -7,7 +7,6 @@ import pytest
 
 from dpiqa import DPIQAImageProcessor
 from support import releases
-from support.biq2021 import make_release
 
 STUDIES = Path(__file__).parents[2] / "studies"
 
@@ -34,7 +33,7 @@ def test_distillation(tmp_path):
 
 @pytest.mark.slow
 def test_the_fine_tuning_curve(tmp_path, photos, tiny_checkpoint):
-    release = make_release(tmp_path / "BIQ2021", photos, train=90, test=3)
+    release = releases.biq2021(tmp_path / "BIQ2021", photos, train=90, test=3)
     study = load_study("finetuning_curve")
     arguments = ["--data", str(release), "--model", str(tiny_checkpoint), "--output", str(tmp_path / "run")]
     options = ["--labels", "15", "--rest", "5", "--seeds", "1", "--options", "max_steps=1", "resamples=10"]
