@@ -2,8 +2,9 @@
 
 import numpy as np
 import pytest
-from scipy.stats import kendalltau, pearsonr, spearmanr
+from scipy.stats import bootstrap, kendalltau, pearsonr, spearmanr
 
+from dpiqa.evaluation import metrics
 from dpiqa.evaluation.metrics import correlation_report, fitted_plcc, logistic_fit, outlier_ratio, plcc
 
 
@@ -25,6 +26,22 @@ def test_intervals_hold_the_figure_and_repeat(data):
     report = correlation_report(*data, resamples=200)
     assert all(metric.low < metric.value < metric.high for metric in report.values())
     assert report == correlation_report(*data, resamples=200)
+
+
+def test_photos_are_drawn_once_for_all_figures(data, monkeypatch):
+    fits = []
+    real = metrics.logistic_fit
+    monkeypatch.setattr(metrics, "logistic_fit", lambda *columns: fits.append(columns) or real(*columns))
+    correlation_report(*data, np.full(200, 0.1), half_width=0.1, resamples=7)
+    assert len(fits) == 1 + 7
+
+
+def test_intervals_are_those_of_scipys_bootstrap(data):
+    low, high = bootstrap(
+        data, plcc, paired=True, vectorized=False, n_resamples=50, method="percentile", rng=np.random.default_rng(0)
+    ).confidence_interval
+    metric = correlation_report(*data, resamples=50)["plcc"]
+    assert (metric.low, metric.high) == pytest.approx((low, high))
 
 
 def test_intervals_shrink_with_more_photos(data):

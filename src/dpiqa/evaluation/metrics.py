@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.optimize import OptimizeWarning, curve_fit
 from scipy.special import expit
-from scipy.stats import bootstrap, kendalltau, pearsonr, spearmanr
+from scipy.stats import kendalltau, pearsonr, spearmanr
 
 _CONSTANT = "the scores are constant: no correlation is defined, 0 stands for it"
 _UNFITTED = "the logistic fit did not converge: a straight line stands for it"
@@ -69,7 +69,7 @@ def outlier_ratio(scores: ArrayLike, mos: ArrayLike, std: ArrayLike) -> float:
     The standard deviations are those of the photo's opinions (VQEG's definition).
     """
     fitted = logistic_fit(scores, mos)[0](np.asarray(scores, float))
-    return float(np.mean(np.abs(fitted - np.asarray(mos, float)) > 2 * np.asarray(std, float)))
+    return _share_outside(fitted, np.asarray(mos, float), 2 * np.asarray(std, float))
 
 
 def logistic_fit(scores: ArrayLike, mos: ArrayLike) -> tuple[Callable[[np.ndarray], np.ndarray], bool]:
@@ -136,47 +136,51 @@ def correlation_report(
         raise ValueError(f"Expected scores and MOS of the same two or more photos, got shapes {shapes}.")
     if not all(np.isfinite(column).all() for column in columns):
         raise ValueError("Scores and MOS must be finite: leave out the photos that could not be scored.")
+    figures, converged = _figures(*columns, half_width=half_width)
     constant = np.ptp(columns[0]) == 0 or np.ptp(columns[1]) == 0
-    unfitted = not logistic_fit(*columns[:2])[1]
-    functions: dict[str, tuple[Callable[..., float], str | None]] = {
-        "srcc": (srcc, _CONSTANT if constant else None),
-        "plcc": (plcc, _CONSTANT if constant else None),
-        "plcc_fitted": (fitted_plcc, _CONSTANT if constant else _UNFITTED if unfitted else None),
-        "krcc": (krcc, _CONSTANT if constant else None),
-        "rmse": (rmse, None),
-        "rmse_fitted": (fitted_rmse, _UNFITTED if unfitted else None),
-    }
-    report = {
-        name: _with_interval(function, columns[:2], note, resamples, seed)
-        for name, (function, note) in functions.items()
+    correlation_note, fit_note = _CONSTANT if constant else None, None if converged else _UNFITTED
+    notes = dict.fromkeys(("srcc", "plcc", "krcc"), correlation_note)
+    notes |= {"plcc_fitted": correlation_note or fit_note, "rmse_fitted": fit_note}
+    low = high = figures
+    if resamples > 0 and np.ptp(columns[0]) > 0:
+        low, high = _interval(columns, half_width, resamples, seed)
+    return {name: Metric(value, low[name], high[name], notes.get(name)) for name, value in figures.items()}
+
+
+def _figures(
+    x: np.ndarray, y: np.ndarray, std: np.ndarray | None = None, *, half_width: float | None = None
+) -> tuple[dict[str, float], bool]:
+    """All figures of these photos from a single fit, and whether that fit is the logistic."""
+    curve, is_logistic = logistic_fit(x, y)
+    fitted = curve(x)
+    figures = {
+        "srcc": srcc(x, y),
+        "plcc": plcc(x, y),
+        "plcc_fitted": plcc(fitted, y),
+        "krcc": krcc(x, y),
+        "rmse": rmse(x, y),
+        "rmse_fitted": rmse(fitted, y),
     }
     if std is not None:
-        report["outlier_ratio"] = _with_interval(outlier_ratio, columns, None, resamples, seed)
+        figures["outlier_ratio"] = _share_outside(fitted, y, 2 * std)
     if half_width is not None:
-
-        def coverage(x: np.ndarray, y: np.ndarray) -> float:
-            return float(np.mean(np.abs(x - y) <= half_width))
-
-        report["interval_coverage"] = _with_interval(coverage, columns[:2], None, resamples, seed)
-    return report
+        figures["interval_coverage"] = float(np.mean(np.abs(x - y) <= half_width))
+    return figures, is_logistic
 
 
-def _with_interval(
-    function: Callable[..., float], columns: list[np.ndarray], note: str | None, resamples: int, seed: int
-) -> Metric:
-    value = function(*columns)
-    if resamples == 0 or np.ptp(columns[0]) == 0:
-        return Metric(value, value, value, note)
-    interval = bootstrap(
-        columns,
-        function,
-        paired=True,
-        vectorized=False,
-        n_resamples=resamples,
-        method="percentile",
-        rng=np.random.default_rng(seed),
-    ).confidence_interval
-    return Metric(value, float(interval.low), float(interval.high), note)
+def _interval(
+    columns: list[np.ndarray], half_width: float | None, resamples: int, seed: int
+) -> tuple[dict[str, float], dict[str, float]]:
+    """The 2.5 % and 97.5 % quantiles of every figure: photos are drawn once for all of them."""
+    rng, count = np.random.default_rng(seed), len(columns[0])
+    draws: list[dict[str, float]] = []
+    for _ in range(resamples):
+        rows = rng.integers(0, count, count)
+        draws.append(_figures(*(column[rows] for column in columns), half_width=half_width)[0])
+    bounds = {name: np.quantile([draw[name] for draw in draws], (0.025, 0.975)) for name in draws[0]}
+    return {name: float(low) for name, (low, _) in bounds.items()}, {
+        name: float(high) for name, (_, high) in bounds.items()
+    }
 
 
 def _correlation(function: Callable[..., object], scores: ArrayLike, mos: ArrayLike) -> float:
@@ -186,6 +190,10 @@ def _correlation(function: Callable[..., object], scores: ArrayLike, mos: ArrayL
     value = float(function(x, y).statistic)  # type: ignore[attr-defined]
     # Scores that differ in their last digits only are constant to scipy.
     return value if np.isfinite(value) else 0.0
+
+
+def _share_outside(fitted: np.ndarray, mos: np.ndarray, distance: np.ndarray) -> float:
+    return float(np.mean(np.abs(fitted - mos) > distance))
 
 
 def _logistic(x: np.ndarray, top: float, bottom: float, middle: float, width: float) -> np.ndarray:

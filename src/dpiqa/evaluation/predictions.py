@@ -1,10 +1,11 @@
-"""Scores of photos by name, in CSV files that can be continued."""
+"""Scores of other tools, in CSV files, and which photo of a data set each of them belongs to."""
 
 from __future__ import annotations
 
 import csv
 import math
-from collections.abc import Mapping
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 _PHOTO_COLUMNS = ("path", "name", "image_name", "file_name")
@@ -19,46 +20,83 @@ def read_predictions(path: str | Path) -> dict[str, float]:
 
     Raises:
         FileNotFoundError: When there is no such file.
-        ValueError: When a column is missing or a score is no number.
+        ValueError: When a column or a cell is missing, a score is no number, or a photo has two scores.
     """
     path = Path(path)
     if not path.exists():
         raise FileNotFoundError(f"There is no file {path}.")
-    with path.open(newline="", encoding="utf-8") as file:
-        reader = csv.DictReader(file)
-        columns = reader.fieldnames or []
-        photo = next((name for name in _PHOTO_COLUMNS if name in columns), None)
-        score = next((name for name in _SCORE_COLUMNS if name in columns), None)
-        if photo is None or score is None:
-            raise ValueError(f"{path}: expected columns path and score, found {', '.join(columns)}.")
-        try:
-            return {row[photo]: float(row[score] or "nan") for row in reader}
-        except ValueError as error:
-            raise ValueError(f"{path}: {error}.") from None
+    scores: dict[str, float] = {}
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            reader = csv.DictReader(file)
+            photo, score = _columns(reader.fieldnames or [])
+            for row in reader:
+                name, value = row[photo], row[score]
+                if not name or value is None:
+                    raise ValueError(f"line {reader.line_num} lacks a photo or a score")
+                number = float(value or "nan")
+                if name in scores:
+                    raise ValueError(f"{name} has two scores, {scores[name]} and {number}")
+                scores[name] = number
+    except UnicodeDecodeError:
+        raise ValueError(f"{path} is no text in UTF-8: expected a CSV file.") from None
+    except (ValueError, csv.Error) as error:
+        raise ValueError(f"{path}: {error}.") from None
+    return scores
 
 
-def match_predictions(given: Mapping[str, float], wanted: Mapping[str, Path], source: object) -> dict[str, float]:
-    """Another tool's scores under the names of a data set, found by name, by path, or by file name.
+def match_predictions(given: Mapping[str, float], wanted: Mapping[str, str], source: object) -> dict[str, float]:
+    """Another tool's scores under the names of a data set.
+
+    A photo is found by its name in the data set or by its path. Its bare file name is enough where no other photo has
+    the same.
 
     Args:
         given: From [`read_predictions`].
-        wanted: The data set's photos and their files.
+        wanted: The data set's photos by name, and the path of each.
         source: Where `given` comes from, for messages.
 
     Returns:
         Scores by name; empty when the predictions are of other photos altogether.
 
     Raises:
-        ValueError: When only a part of the photos has a score.
+        ValueError: When a part of the photos has no score, or a file name is that of several photos.
     """
-    by_file_name = {Path(name).name: value for name, value in given.items()}
-    found = {name: given.get(name, given.get(str(file), by_file_name.get(file.name))) for name, file in wanted.items()}
-    missing = [name for name, value in found.items() if value is None]
-    if len(missing) == len(wanted):
-        return {}
-    if missing:
+    by_bare_name: dict[str, list[float]] = defaultdict(list)
+    for key, score in given.items():
+        by_bare_name[_bare_name(key)].append(score)
+    uses = Counter(_bare_name(path) for path in wanted.values())
+    found: dict[str, float] = {}
+    ambiguous: list[str] = []
+    for name, path in wanted.items():
+        bare = _bare_name(path)
+        if name in given or path in given:
+            found[name] = given[name if name in given else path]
+        elif len(by_bare_name[bare]) == 1 and uses[bare] == 1:
+            found[name] = by_bare_name[bare][0]
+        elif by_bare_name[bare]:
+            ambiguous.append(name)
+    if ambiguous:
+        raise ValueError(
+            f"{source}: {len(ambiguous)} of {len(wanted)} photos share their file name with another, such as "
+            f"{ambiguous[0]}: give their names as the data set has them, or their whole paths."
+        )
+    missing = [name for name in wanted if name not in found]
+    if found and missing:
         raise ValueError(f"{source}: no score for {len(missing)} of {len(wanted)} photos, such as {missing[0]}.")
-    return {name: value for name, value in found.items() if value is not None}
+    return found
+
+
+def _columns(names: Sequence[str]) -> tuple[str, str]:
+    photo = next((name for name in _PHOTO_COLUMNS if name in names), None)
+    score = next((name for name in _SCORE_COLUMNS if name in names), None)
+    if photo is None or score is None:
+        raise ValueError(f"expected columns path and score, found {', '.join(names) or 'none'}")
+    return photo, score
+
+
+def _bare_name(path: str) -> str:
+    return path.replace("\\", "/").rpartition("/")[2]
 
 
 class PredictionLog:
