@@ -10,7 +10,11 @@ from pathlib import Path
 
 import numpy as np
 
-from ..data.distortions import LABELS
+from ..data.distortions import LABELS, LEVELS
+from .report import markdown_table
+
+PRISTINE = "pristine"
+COLUMNS = ("distortion", "steps down", "photos in order", "drop to level 5")
 
 
 @dataclass(frozen=True)
@@ -49,23 +53,45 @@ class Consistency:
     drop: float
 
 
-def read_distorted(folder: str | Path) -> list[Distorted] | None:
-    """Reads the labels of a folder made by `dpiqa distort`; None when it is another kind of data set.
+def is_distorted(folder: str | Path) -> bool:
+    """Whether `dpiqa distort` made this folder."""
+    return (Path(folder) / LABELS).exists()
+
+
+def read_distorted(folder: str | Path) -> list[Distorted]:
+    """Reads the labels of a folder made by `dpiqa distort`.
 
     Raises:
-        ValueError: When the folder has no photo.
+        FileNotFoundError: When there are no such labels.
+        ValueError: When labels or files are missing, as after a run that was killed.
     """
-    labels = Path(folder) / LABELS
-    if not labels.exists():
-        return None
-    with labels.open(newline="", encoding="utf-8") as file:
-        rows = [
-            Distorted(r["file_name"], Path(folder) / r["file_name"], r["reference"], r["distortion"], int(r["level"]))
-            for r in csv.DictReader(file)
-        ]
+    folder = Path(folder)
+    rows: list[Distorted] = []
+    with (folder / LABELS).open(newline="", encoding="utf-8") as file:
+        for row in csv.DictReader(file):
+            try:
+                name, reference, kind, level = (row[key] for key in ("file_name", "reference", "distortion", "level"))
+                rows.append(Distorted(name, folder / name, reference, kind, int(level)))
+            except (KeyError, TypeError, ValueError):
+                raise _incomplete(folder, f"a line of {LABELS} is cut off") from None
+    found = {(row.reference, row.distortion, row.level) for row in rows}
+    references = {row.reference for row in rows}
+    kinds = {(row.distortion, row.level) for row in rows}
+    kinds |= {(kind, level) for kind, _ in kinds if kind != PRISTINE for level in range(1, LEVELS + 1)}
+    missing = [(name, *kind) for name in sorted(references) for kind in sorted(kinds) if (name, *kind) not in found]
+    if missing:
+        name, kind, level = missing[0]
+        raise _incomplete(folder, f"{LABELS} lacks {len(missing)} photos, such as {name}, {kind}, level {level}")
     if not rows:
-        raise ValueError(f"{folder}: dpiqa distort was cut off before its first photo: run it again with --overwrite.")
+        raise _incomplete(folder, "dpiqa distort was cut off before its first photo")
+    lost = [row.name for row in rows if not row.path.exists()]
+    if lost:
+        raise _incomplete(folder, f"{len(lost)} of {len(rows)} photos are missing, such as {lost[0]}")
     return rows
+
+
+def _incomplete(folder: Path, reason: str) -> ValueError:
+    return ValueError(f"{folder} is incomplete: {reason}. Run dpiqa distort again with --overwrite.")
 
 
 def rank_consistency(rows: Sequence[Distorted], scores: Mapping[str, float]) -> list[Consistency]:
@@ -99,18 +125,20 @@ def rank_consistency(rows: Sequence[Distorted], scores: Mapping[str, float]) -> 
     return table
 
 
-def write_consistency(
-    data: Mapping[str, tuple[Sequence[Distorted], Mapping[str, Mapping[str, float]]]], output: Path
-) -> None:
-    """Writes `consistency.md`: one table per model and folder, when there is any."""
+def as_text(rows: Sequence[Consistency]) -> list[list[str]]:
+    """The cells of a table with [`COLUMNS`]."""
+    return [[row.distortion, f"{row.steps:.0%}", f"{row.references:.0%}", f"{row.drop:+.3f}"] for row in rows]
+
+
+def to_markdown(tables: Mapping[str, Sequence[Consistency]]) -> str:
+    """One table per title."""
     lines = []
-    for label, (rows, by_model) in data.items():
-        for model, scores in by_model.items():
-            lines += [f"## {model} on {label}", "", "| distortion | steps down | photos in order | drop to level 5 |"]
-            lines += ["|---|---|---|---|"]
-            for row in rank_consistency(rows, scores):
-                lines.append(f"| {row.distortion} | {row.steps:.0%} | {row.references:.0%} | {row.drop:+.3f} |")
-            lines.append("")
-    if lines:
-        output.mkdir(parents=True, exist_ok=True)
-        (output / "consistency.md").write_text("\n".join(lines), encoding="utf-8")
+    for title, rows in tables.items():
+        lines += [f"## {title}", "", *markdown_table(COLUMNS, as_text(rows)), ""]
+    return "\n".join(lines)
+
+
+def write_consistency(tables: Mapping[str, Sequence[Consistency]], output: Path) -> None:
+    """Writes `consistency.md`."""
+    output.mkdir(parents=True, exist_ok=True)
+    (output / "consistency.md").write_text(to_markdown(tables), encoding="utf-8")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import math
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -97,28 +96,3 @@ def _columns(names: Sequence[str]) -> tuple[str, str]:
 
 def _bare_name(path: str) -> str:
     return path.replace("\\", "/").rpartition("/")[2]
-
-
-class PredictionLog:
-    """A growing CSV file of scores: what was written before an interruption is there when it is opened again.
-
-    Attributes:
-        scores: All scores so far, by photo; NaN where a photo could not be scored.
-    """
-
-    def __init__(self, path: Path):
-        if path.exists():
-            complete = path.read_bytes().rpartition(b"\n")
-            path.write_bytes(complete[0] + complete[1])  # a line cut short in the middle of a write
-        if not path.exists() or not path.stat().st_size:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text("path,score\n", encoding="utf-8")
-        self.path = path
-        self.scores = read_predictions(path)
-
-    def add(self, scores: Mapping[str, float]) -> None:
-        """Appends scores and leaves them on disk."""
-        with self.path.open("a", newline="", encoding="utf-8") as file:
-            writer = csv.writer(file, lineterminator="\n")
-            writer.writerows((name, "" if math.isnan(score) else f"{score:.6f}") for name, score in scores.items())
-        self.scores |= scores
