@@ -112,7 +112,23 @@ class TestDistortedSet:
         result = CliRunner().invoke(app, [*command, "-o", str(tmp_path / "results")])
         assert result.exit_code == 0, result.output
         assert "tiny-checkpoint on distorted" in result.output
+        assert "SRCC" not in result.output
+        assert not (tmp_path / "results" / "results.md").exists()
         assert "| gaussian blur |" in (tmp_path / "results" / "consistency.md").read_text()
+
+    @pytest.mark.parametrize(
+        ("spoil", "message"),
+        [
+            (lambda folder, text: (folder / "photo--jpeg-3.png").unlink(), "1 of 6 photos are missing"),
+            (lambda folder, text: (folder / "distortions.csv").write_text(text[:-40]), "is cut off|lacks 1 photos"),
+            (lambda folder, text: (folder / "distortions.csv").write_text(text.split("\n")[0]), "has no photos"),
+        ],
+    )
+    def test_what_a_killed_run_leaves_is_explained(self, save, photo, tmp_path, spoil, message):
+        make_distorted_set([save(photo, "photo.png")], tmp_path / "out", max_side=64, kinds=["jpeg"])
+        spoil(tmp_path / "out", (tmp_path / "out" / "distortions.csv").read_text())
+        with pytest.raises(ValueError, match=f"is incomplete: .*({message}).*dpiqa distort"):
+            read_distorted(tmp_path / "out")
 
     def test_two_photos_of_one_name_are_an_error(self, save, photo, tmp_path):
         paths = [save(photo, "a/x.png"), save(photo.filter(ImageFilter.BLUR), "b/x.png")]

@@ -1,19 +1,21 @@
-"""`dpiqa evaluate`: tables that can be quoted, from one pass over the images."""
+"""`dpiqa evaluate`: tables that can be quoted, from scores that are those of the `Scorer`."""
 
 import csv
 import json
-import shutil
 import sys
 from pathlib import Path
 
 import pytest
+import torch
 from huggingface_hub import ModelCardData
+from transformers import AutoModel
 from typer.testing import CliRunner
 
-import dpiqa.evaluation.evaluate
-from dpiqa import Scorer
+from dpiqa import Score, Scorer
 from dpiqa.cli import app
 from dpiqa.data import load_iqa_splits
+from dpiqa.evaluation.evaluate import evaluate as run
+from dpiqa.evaluation.evaluate import evaluate_photos
 from dpiqa.evaluation.report import read_results, to_eval_results
 from support import releases
 
@@ -47,7 +49,7 @@ def test_results_for_every_data_set_and_part(evaluate, sets):
     parts = [(row.data, row.part, row.photos) for row in results_of(sets)]
     assert ("biq2021", "test", 3) in parts
     assert ("spaq", "test", 2) in parts
-    assert [part for _, part, _ in parts[:2]] == ["test", "test without scenes of train"]
+    assert [part for _, part, _ in parts[:2]] == ["test", "test, unseen scenes"]
     assert "SRCC by data set" in result.output
     assert (sets / "results" / "biq2021--tiny-checkpoint.png").stat().st_size > 5000
 
@@ -66,7 +68,7 @@ def test_photos_of_train_scenes_are_left_out(evaluate, sets):
     releases.picture(10).resize((96, 96)).save(images / "ss02 (1).JPG")
     evaluate(data=["biq2021"])
     by_part = {row.part: row.photos for row in results_of(sets)}
-    assert (by_part["test"], by_part["test without scenes of train"]) == (3, 2)
+    assert (by_part["test"], by_part["test, unseen scenes"]) == (3, 2)
 
 
 def test_seeds_give_the_median(evaluate, sets):
@@ -81,42 +83,170 @@ def test_seeds_give_the_median(evaluate, sets):
     assert "outlier_ratio" in together.metrics
 
 
-def test_a_second_run_scores_nothing_again(evaluate, sets, monkeypatch):
-    first = evaluate().output
-    monkeypatch.setattr(dpiqa.evaluation.evaluate, "open_image", pytest.fail)
-    assert evaluate().output == first
+@pytest.fixture
+def scored(monkeypatch):
+    """The photos that models scored, in order."""
+    photos = []
+    real = Scorer._read_or_error
+    monkeypatch.setattr(Scorer, "_read_or_error", lambda self, image: photos.append(image) or real(self, image))
+    return photos
 
 
-def test_an_interrupted_run_goes_on(evaluate, sets, monkeypatch):
-    evaluate(data=["spaq"])
-    log = sets / "results" / "predictions" / "spaq" / "tiny-checkpoint.csv"
-    complete = log.read_text()
-    log.write_text(complete[:-4])  # killed in the middle of the last line
-    opened = []
-    real = dpiqa.evaluation.evaluate.open_image
-    monkeypatch.setattr(dpiqa.evaluation.evaluate, "open_image", lambda *a, **k: opened.append(a) or real(*a, **k))
-    evaluate(data=["spaq"])
-    assert log.read_text() == complete
-    assert len(opened) == 1
+class TestKeptScores:
+    """Scores are kept by the content of the model and of the photo, and by nothing else."""
+
+    def test_a_second_run_scores_nothing_again(self, evaluate, sets, scored):
+        evaluate()
+        first = results_of(sets)
+        scored.clear()
+        assert evaluate().exit_code == 0
+        assert (results_of(sets), scored) == (first, [])
+
+    def test_an_interrupted_run_goes_on(self, evaluate, sets, scored):
+        evaluate(data=["spaq"])
+        (log,) = (sets / "results" / "cache").iterdir()
+        complete = log.read_text()
+        log.write_text(complete[:-4])  # killed in the middle of the last line
+        scored.clear()
+        evaluate(data=["spaq"])
+        assert log.read_text() == complete
+        assert len(scored) == 1
+
+    def test_a_model_that_was_trained_again_is_scored_again(self, evaluate, sets, tiny_checkpoint):
+        evaluate(data=["spaq"])
+        before = results_of(sets)[0].metrics["rmse"]["value"]
+        model = AutoModel.from_pretrained(tiny_checkpoint)
+        with torch.no_grad():
+            list(model.parameters())[-1].add_(1)
+        model.save_pretrained(tiny_checkpoint)
+        evaluate(data=["spaq"])
+        assert results_of(sets)[0].metrics["rmse"]["value"] != pytest.approx(before, abs=0.1)
+
+    def test_another_type_is_scored_again(self, evaluate, scored):
+        evaluate(data=["spaq"])
+        scored.clear()
+        evaluate("--dtype", "bfloat16", data=["spaq"])
+        assert len(scored) == 2
+
+    def test_a_photo_that_changed_is_scored_again(self, evaluate, sets, scored):
+        evaluate(data=["spaq"])
+        changed = Path(scored[0]["path"])
+        releases.picture(99).save(changed)
+        scored.clear()
+        evaluate(data=["spaq"])
+        assert [photo["path"] for photo in scored] == [str(changed)]
+
+    def test_a_photo_without_a_score_is_not_kept(self, evaluate, sets, monkeypatch):
+        real = Scorer._read_or_error
+        monkeypatch.setattr(Scorer, "_read_or_error", lambda self, image: Score(float("nan"), error="no plugin"))
+        assert evaluate(data=["spaq"]).exit_code == 2
+        monkeypatch.setattr(Scorer, "_read_or_error", real)
+        assert evaluate(data=["spaq"]).exit_code == 0
+        assert results_of(sets)[0].errors == 0
+
+    def test_tables_of_one_name_do_not_mix(self, sets, tiny_checkpoint):
+        for folder, seed in (("a", 0), ("b", 50)):
+            (sets / folder).mkdir()
+            for index in range(4):
+                releases.picture(seed + index).save(sets / folder / f"{index}.png")
+            lines = "".join(f"{index}.png,{index / 4}\n" for index in range(4))
+            (sets / folder / "photos.csv").write_text("path,mos\n" + lines)
+        options = {"split": "all", "resamples": 0}
+        run_b = lambda output: run([str(tiny_checkpoint)], [str(sets / "b/photos.csv")], output, **options)  # noqa: E731
+        run([str(tiny_checkpoint)], [str(sets / "a/photos.csv")], sets / "one", **options)
+        assert run_b(sets / "one") == run_b(sets / "two")
 
 
-def test_several_models_share_one_pass(evaluate, sets, tiny_checkpoint, monkeypatch):
-    other = shutil.copytree(tiny_checkpoint, sets / "other")
-    opened = []
-    real = dpiqa.evaluation.evaluate.open_image
-    monkeypatch.setattr(dpiqa.evaluation.evaluate, "open_image", lambda *a, **k: opened.append(a) or real(*a, **k))
-    evaluate("--model", other, data=["spaq"])
-    assert len(opened) == 2
-    assert [row.model for row in results_of(sets)] == ["tiny-checkpoint", "other"]
+class TestDamagedPhoto:
+    @pytest.fixture
+    def damaged(self, sets):
+        train = load_iqa_splits("spaq", sets / "spaq")["train"]
+        photo = Path(train[0]["image"]["path"])
+        photo.write_bytes(photo.read_bytes()[:-100])  # the header is fine, the end is missing
+        return len(train)
+
+    def test_it_is_counted(self, evaluate, sets, damaged):
+        evaluate("--split", "train", data=["spaq"])
+        row = results_of(sets)[0]
+        assert (row.photos, row.errors) == (damaged - 1, 1)
+
+    def test_with_allow_missing_it_is_left_out(self, evaluate, sets, damaged):
+        evaluate("--split", "train", "--allow-missing", data=["spaq"])
+        row = results_of(sets)[0]
+        assert (row.photos, row.errors) == (damaged - 1, 0)
+
+    def test_in_an_official_set_it_is_counted_too(self, evaluate, sets):
+        test = load_iqa_splits("biq2021", sets / "biq2021")["test"]
+        releases.picture(7, 300).save(test[0]["image"]["path"])
+        photo = Path(test[0]["image"]["path"])
+        photo.write_bytes(photo.read_bytes()[: photo.stat().st_size // 2])
+        result = evaluate(data=["biq2021"])
+        assert result.exit_code == 0, result.output
+        assert (results_of(sets)[0].photos, results_of(sets)[0].errors) == (2, 1)
 
 
-def test_a_photo_without_a_score_is_counted(evaluate, sets):
-    train = load_iqa_splits("spaq", sets / "spaq")["train"]
-    photo = Path(train[0]["image"]["path"])
-    photo.write_bytes(photo.read_bytes()[:-100])  # the header is fine, the end is missing
-    evaluate("--split", "train", data=["spaq"])
-    row = results_of(sets)[0]
-    assert (row.photos, row.errors) == (len(train) - 1, 1)
+class TestWhatIsEvaluated:
+    @pytest.fixture
+    def table(self, sets):
+        """Writes a table of 20 photos, with more columns by photo number."""
+
+        def table(columns="", cells=lambda index: ""):
+            for index in range(20):
+                releases.picture(index).save(sets / f"{index}.png")
+            lines = "".join(f"{index}.png,{index / 20}{cells(index)}\n" for index in range(20))
+            (sets / "photos.csv").write_text(f"path,mos{columns}\n{lines}")
+            return sets / "photos.csv"
+
+        return table
+
+    def test_a_cut_is_told_and_so_is_the_way_around_it(self, evaluate, sets, table):
+        result = evaluate("--data", table(), data=[])
+        text = " ".join(result.output.split())
+        assert "photos: 4 of 20 photos, a test split cut by seed 0. --split all takes every photo." in text
+        assert "results.md, results.json and a plot" in text
+
+    def test_all_takes_every_photo(self, evaluate, sets, table):
+        result = evaluate("--data", table(), "--split", "all", data=[])
+        assert "photos: all 20 photos." in " ".join(result.output.split())
+        assert [(row.part, row.photos) for row in results_of(sets)] == [("all", 20)]
+
+    def test_a_table_of_test_photos_alone(self, evaluate, sets, table):
+        result = evaluate("--data", table(",split", lambda index: ",test"), data=[])
+        assert result.exit_code == 0, result.output
+        assert [(row.part, row.photos) for row in results_of(sets)] == [("test", 20)]
+
+    def test_only_the_test_split_has_unseen_scenes(self, evaluate, sets):
+        evaluate("--split", "train", data=["biq2021"])
+        assert not [row.part for row in results_of(sets) if "scenes" in row.part]
+
+    def test_groups_are_reported(self, evaluate, sets, table):
+        evaluate("--data", table(",group", lambda index: f",{'ab'[index % 2]}"), "--split", "all", data=[])
+        rows = [(row.part, row.photos) for row in results_of(sets)]
+        assert rows == [("all", 20), ("all, a", 10), ("all, b", 10)]
+
+    def test_the_rating_scale_is_an_option(self, evaluate, sets, table):
+        path = table()
+        path.write_text(path.read_text().replace("0.95", "5"))
+        assert "MOS range" in " ".join(evaluate("--data", path, "--split", "all", data=[]).output.split())
+        result = evaluate("--data", path, "--mos-range", 0, 5, "--split", "all", data=[])
+        assert result.exit_code == 0, result.output
+
+    def test_photos_inside_a_data_set_are_evaluated_too(self, sets, tiny_checkpoint, table):
+        path = table()
+        rows = load_iqa_splits(str(path)).whole
+        inside = {"image": [{"bytes": (sets / name).read_bytes(), "path": None} for name in rows["name"]]}
+        embedded = rows.remove_columns("image").add_column("image", inside["image"], feature=rows.features["image"])
+        scorer = Scorer.from_pretrained(tiny_checkpoint)
+        names = {"model": "m", "data": "d", "resamples": 0}
+        assert evaluate_photos(scorer, embedded, **names) == evaluate_photos(scorer, rows, **names)
+
+    def test_the_interval_is_held_against_what_the_configuration_promises(self, table, tiny_checkpoint):
+        scorer = Scorer.from_pretrained(tiny_checkpoint)
+        scorer.model.config.interval_half_width, scorer.model.config.interval_coverage = 0.2, 0.75
+        photos = load_iqa_splits(str(table())).whole
+        result = evaluate_photos(scorer, photos, model="m", data="d", resamples=0)
+        assert result.nominal_coverage == 0.75
+        assert "interval_coverage" in result.metrics
 
 
 class TestPredictionsOfOthers:
@@ -164,7 +294,9 @@ def test_a_photo_without_a_prediction_is_an_error(evaluate, sets):
     [
         (["--data", "nothing.csv"], "no file nothing.csv"),
         (["--data", "spaq"], "has to be downloaded first"),
-        (["--data", "spaq=.", "--seeds", "a"], "invalid literal"),
+        (["--data", "spaq=.", "--seeds", "abc"], "expected seeds such as 0, 0-9 or 0,3,5"),
+        (["--data", "spaq=.", "--seeds", "5-2"], "expected seeds such as 0, 0-9 or 0,3,5"),
+        (["--data", "spaq=.", "--split", "tset"], "Unknown split 'tset': expected train, validation, test or all"),
     ],
 )
 def test_wrong_usage_is_explained(tmp_path, monkeypatch, arguments, message):
@@ -193,8 +325,11 @@ def test_results_become_the_model_index_of_a_card(evaluate, sets):
         to_eval_results(results, "other")
 
 
-def test_a_missing_extra_is_named(evaluate, monkeypatch):
-    monkeypatch.setitem(sys.modules, "imagehash", None)
+@pytest.mark.parametrize("extra", ["imagehash", "matplotlib"])
+def test_a_missing_extra_is_named_before_anything_is_scored(evaluate, scored, monkeypatch, extra):
+    monkeypatch.setitem(sys.modules, extra, None)
+    monkeypatch.setitem(sys.modules, f"{extra}.figure", None)
     result = evaluate(data=["biq2021"])
     assert result.exit_code == 2
-    assert 'imagehash is not installed: pip install "dpiqa[eval]"' in " ".join(result.output.replace("│", " ").split())
+    assert scored == []
+    assert f'{extra} is not installed: pip install "dpiqa[eval]"' in " ".join(result.output.replace("│", " ").split())

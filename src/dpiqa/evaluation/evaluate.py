@@ -194,7 +194,7 @@ def evaluate_consistency(
     named = _named(models, labels, len(models))
     tables: dict[str, list[Consistency]] = {}
     for folder, label in zip(folders, labels, strict=True):
-        rows = read_distorted(folder)
+        rows = read_distorted(Path(folder))
         _say(f"{label}: {len(rows)} photos of `dpiqa distort`, which need no opinion scores.", progress)
         for name, model in named.items():
             images = [{"bytes": None, "path": str(row.path)} for row in rows]
@@ -321,7 +321,8 @@ def _plot(photos: Dataset, scores: Mapping[str, float], title: str, path: Path) 
     pairs = [(scores[name], mos) for name, mos in zip(photos["name"], photos["mos"], strict=True)]
     finite = [pair for pair in pairs if math.isfinite(pair[0])]
     path.parent.mkdir(parents=True, exist_ok=True)
-    scatter_plot(*zip(*finite, strict=True), title, path.with_name(path.name.replace(" ", "-")))
+    scores_of_them, opinions = [pair[0] for pair in finite], [pair[1] for pair in finite]
+    scatter_plot(scores_of_them, opinions, title, path.with_name(path.name.replace(" ", "-")))
 
 
 def _say(line: str, progress: Progress | None) -> None:
