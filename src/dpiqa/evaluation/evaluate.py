@@ -6,7 +6,8 @@ import csv
 import logging
 import math
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -88,13 +89,15 @@ def evaluate(
     matched: set[str] = set()
     results: list[Result] = []
     for source in sources:
-        cuts = _cuts(source, split, seeds, allow_missing)
+        with _waiting(progress, f"reading {source.label}"):
+            cuts = _cuts(source, split, seeds, allow_missing)
         chosen = [cut.whole if split == "all" else cut[split] for cut in cuts]
         if not len(chosen[0]):
             raise ValueError(f"{source.label} has no photos in its {split} split.")
         seeds_used = [] if split == "all" or cuts[0].official else list(seeds)
         _say(_what(source.label, cuts[0], len(chosen[0]), split, seeds_used), progress)
-        parts = {split: chosen} | _parts(cuts, chosen, split)
+        with _waiting(progress, f"comparing scenes of {source.label}"):
+            parts = {split: chosen} | _parts(cuts, chosen, split)
         photos = _union(cuts[0].whole, chosen)
         scores: dict[str, dict[str, float]] = {}
         for name, scorer in scorers.items():
@@ -323,6 +326,17 @@ def _plot(photos: Dataset, scores: Mapping[str, float], title: str, path: Path) 
     path.parent.mkdir(parents=True, exist_ok=True)
     scores_of_them, opinions = [pair[0] for pair in finite], [pair[1] for pair in finite]
     scatter_plot(scores_of_them, opinions, title, path.with_name(path.name.replace(" ", "-")))
+
+
+@contextmanager
+def _waiting(progress: Progress | None, description: str) -> Iterator[None]:
+    """Shows that something goes on whose length nobody knows."""
+    shown = progress or Progress(disable=True)
+    task = shown.add_task(description, total=None)
+    try:
+        yield
+    finally:
+        shown.remove_task(task)
 
 
 def _say(line: str, progress: Progress | None) -> None:

@@ -7,6 +7,7 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from functools import cached_property
 from itertools import islice
 from typing import TYPE_CHECKING, Any, overload
 
@@ -20,6 +21,7 @@ from ..models.calibration import calibrate
 from ..models.image_processing_dpiqa import DPIQAImageProcessor, PhotoPixels
 from ..models.images import DEFAULT_MAX_PIXELS, OPENING_ERRORS, ImageSource, describe, reason_of
 from ..models.modeling_dpiqa_student import DPIQAStudent
+from .fingerprint import fingerprint
 from .checkpoint_source import only_local
 
 if TYPE_CHECKING:
@@ -106,6 +108,11 @@ class Scorer:
         self.workers = workers or os.cpu_count() or 1
         self.max_pixels = max_pixels
         self.formats = formats
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Names what scores follow from: 32 hexadecimal digits over weights, configuration, processor, type and code."""
+        return fingerprint(self.model, self.model.config.to_dict(), self.processor.to_dict(), str(self.dtype))
 
     @classmethod
     def from_pretrained(
