@@ -21,8 +21,8 @@ from ..models.calibration import calibrate
 from ..models.image_processing_dpiqa import DPIQAImageProcessor, PhotoPixels
 from ..models.images import DEFAULT_MAX_PIXELS, OPENING_ERRORS, ImageSource, describe, reason_of
 from ..models.modeling_dpiqa_student import DPIQAStudent
-from .fingerprint import fingerprint
 from .checkpoint_source import only_local
+from .fingerprint import fingerprint
 
 if TYPE_CHECKING:
     from ..models.modeling_dpiqa import DPIQAModel
@@ -111,7 +111,7 @@ class Scorer:
 
     @cached_property
     def fingerprint(self) -> str:
-        """Names what scores follow from: 32 hexadecimal digits over weights, configuration, processor, type and code."""
+        """Names what scores follow from: weights, configuration, processor, type and code, in 32 hexadecimal digits."""
         return fingerprint(self.model, self.model.config.to_dict(), self.processor.to_dict(), str(self.dtype))
 
     @classmethod
