@@ -97,7 +97,9 @@ def evaluate(
     except (ValueError, OSError) as error:
         raise typer.BadParameter(str(error)) from None
     except ModuleNotFoundError as error:
-        raise typer.BadParameter(f'{error.name} is not installed: pip install "dpiqa[eval]".') from None
+        raise typer.BadParameter(
+            f'{str(error.name).partition(".")[0]} is not installed: pip install "dpiqa[eval]".'
+        ) from None
     _print(results, tables)
     console.print(_written(results, tables, output), highlight=False, markup=False, soft_wrap=True)
 

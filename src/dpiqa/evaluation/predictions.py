@@ -62,8 +62,9 @@ def match_predictions(given: Mapping[str, float], wanted: Mapping[str, str], sou
         ValueError: When a part of the photos has no score, or a file name is that of several photos.
     """
     by_bare_name: dict[str, list[float]] = defaultdict(list)
-    for key, score in given.items():
-        by_bare_name[_bare_name(key)].append(score)
+    exact = {*wanted, *wanted.values()}
+    for key in given.keys() - exact:
+        by_bare_name[_bare_name(key)].append(given[key])
     uses = Counter(_bare_name(path) for path in wanted.values())
     found: dict[str, float] = {}
     ambiguous: list[str] = []

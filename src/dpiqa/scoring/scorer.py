@@ -111,7 +111,7 @@ class Scorer:
 
     @cached_property
     def fingerprint(self) -> str:
-        """Names what scores follow from: weights, configuration, processor, type and code, in 32 hexadecimal digits."""
+        """Names what scores follow from: weights, configuration, processor, type and code, as 32 hex digits."""
         return fingerprint(self.model, self.model.config.to_dict(), self.processor.to_dict(), str(self.dtype))
 
     @classmethod
