@@ -121,7 +121,10 @@ class TestDistortedSet:
         [
             (lambda folder, text: (folder / "photo--jpeg-3.png").unlink(), "1 of 6 photos are missing"),
             (lambda folder, text: (folder / "distortions.csv").write_text(text[:-40]), "is cut off|lacks 1 photos"),
-            (lambda folder, text: (folder / "distortions.csv").write_text(text.split("\n")[0]), "has no photos"),
+            (
+                lambda folder, text: (folder / "distortions.csv").write_text(text.split("\n")[0]),
+                "before its first photo",
+            ),
         ],
     )
     def test_what_a_killed_run_leaves_is_explained(self, save, photo, tmp_path, spoil, message):
@@ -178,7 +181,7 @@ class TestDistortedSet:
             patch.setattr(distorted_set, "distort_to_level", raise_interrupt)
             with pytest.raises(KeyboardInterrupt):
                 make_distorted_set([path], tmp_path / "out")
-        with pytest.raises(ValueError, match="was cut off before its first photo: run it again with --overwrite"):
+        with pytest.raises(ValueError, match=r"was cut off before its first photo.*again with --overwrite"):
             read_distorted(tmp_path / "out")
 
     @pytest.mark.skipif(sys.platform != "linux", reason="file names are bytes on Linux")
