@@ -1,19 +1,34 @@
-# Every target makes the environment that it needs, once: .venv is reused until setup.py changes.
+# Every target makes the environment that it needs, once; it is reused until setup.py changes.
 PYTHON ?= python3
 VENV := .venv
-BIN := $(VENV)/bin
+BIN = $(VENV)/bin
 TORCH := 2.13.0
 CPU_INDEX := https://download.pytorch.org/whl/cpu
+PYTEST = HF_HUB_OFFLINE=1 $(BIN)/python -m pytest
 
-.PHONY: demo test quality style types docs bench clean
+.PHONY: demo check test test-lowest test-core quality style docs bench clean
 
 # Scores real photographs and their degraded twins: demo/scores.csv and demo/contact_sheet.png.
 demo: $(VENV)/ready
 	HF_HUB_OFFLINE=1 $(BIN)/python examples/demo.py
 
-# Lint, format, types and tests.
+# Before every commit: lint, format, types, and the rooms whose tests neither train nor start processes.
+check: quality
+	$(PYTEST) -q -m "not slow" tests/test_rooms.py tests/test_packaging.py tests/models tests/data tests/scoring tests/evaluation tests/hub
+
+# Everything, with the coverage of the code.
 test: quality
-	HF_HUB_OFFLINE=1 $(BIN)/pytest
+	$(PYTEST) --cov --cov-report=term:skip-covered
+
+# The same tests with the lowest versions that setup.py allows.
+test-lowest: VENV := .venv-lowest
+test-lowest: .venv-lowest/ready
+	$(PYTEST)
+
+# And without any extra: what needs one skips itself and says so.
+test-core: VENV := .venv-core
+test-core: .venv-core/ready
+	$(PYTEST)
 
 quality: $(VENV)/ready
 	$(BIN)/ruff check .
@@ -27,18 +42,31 @@ style: $(VENV)/ready
 docs: $(VENV)/ready
 	$(BIN)/pip install --quiet -e ".[docs]"
 	$(BIN)/mkdocs build --strict
+	! grep -rlE '\[<code>' --include='*.html' site  # a reference that is no link
 
 bench: $(VENV)/ready
 	for script in benchmarks/bench_*.py; do HF_HUB_OFFLINE=1 $(BIN)/python $$script || exit 1; done
 
+.venv/ready: setup.py
+	$(call install,-e ".[dev]")
+
+.venv-lowest/ready: setup.py
+	mkdir -p $(@D)
+	$(PYTHON) tests/support/requirements.py dev > $(@D)/lowest.txt
+	$(call install,-e ".[dev]" --constraint $(@D)/lowest.txt)
+
+.venv-core/ready: setup.py
+	$(call install,-e ".[test]")
+
 # The CPU build of torch where pip is set up to offer it, then from PyTorch's own index, else whatever pip offers.
-$(VENV)/ready: setup.py
-	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet "torch==$(TORCH)+cpu" 2>/dev/null \
-		|| $(BIN)/pip install --quiet --index-url $(CPU_INDEX) "torch==$(TORCH)+cpu" 2>/dev/null \
-		|| $(BIN)/pip install --quiet "torch==$(TORCH)"
-	$(BIN)/pip install --quiet -e ".[dev]"
+define install
+	$(PYTHON) -m venv $(@D)
+	$(@D)/bin/pip install --quiet "torch==$(TORCH)+cpu" 2>/dev/null \
+		|| $(@D)/bin/pip install --quiet --index-url $(CPU_INDEX) "torch==$(TORCH)+cpu" 2>/dev/null \
+		|| $(@D)/bin/pip install --quiet "torch==$(TORCH)"
+	$(@D)/bin/pip install --quiet $(1)
 	touch $@
+endef
 
 clean:
-	rm -rf $(VENV) build dist site demo
+	rm -rf .venv .venv-lowest .venv-core build dist site demo

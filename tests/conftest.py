@@ -1,3 +1,4 @@
+import ast
 import copy
 import functools
 import os
@@ -27,7 +28,43 @@ from dpiqa.training.arguments import DPIQATrainingArguments
 from dpiqa.training.photo_dataset import PhotoDataset
 from dpiqa.training.trainer import DPIQATrainer
 from support import releases
+from support.requirements import imports, missing_extras
 from support.tiny_students import tiny_config
+
+MISSING = missing_extras()
+
+
+def _skip_without_extra():
+    """What needs a package of an extra that is not installed is skipped, and its name is the reason."""
+    try:
+        return (yield)
+    except ImportError as error:
+        if error.name in MISSING:
+            pytest.skip(f"{error.name} is not installed")
+        raise
+
+
+class _Skipped(pytest.Module):
+    def collect(self):
+        pytest.skip(f"{', '.join(sorted(_absent(self.path)))} not installed", allow_module_level=True)
+
+
+def _absent(path):
+    return imports(ast.parse(path.read_text(encoding="utf-8")).body) & MISSING
+
+
+def pytest_pycollect_makemodule(module_path, parent):
+    return _Skipped.from_parent(parent, path=module_path) if _absent(module_path) else None
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_setup(item):
+    return (yield from _skip_without_extra())
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item):
+    return (yield from _skip_without_extra())
 
 
 @pytest.fixture(autouse=True)

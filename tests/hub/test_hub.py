@@ -55,6 +55,7 @@ class TestFromTheHub:
         with pytest.raises(OSError, match=r"no-such-revision|cached"):
             AutoModel.from_pretrained(REPO, revision="no-such-revision", cache_dir=cache)
 
+    @pytest.mark.slow
     def test_local_files_only_is_honoured(self, cache, monkeypatch):
         monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)
         Scorer.from_pretrained(REPO, cache_dir=cache, local_files_only=True)

@@ -10,6 +10,8 @@ from dpiqa import DPIQAImageProcessor
 from dpiqa.hub.remote_code import save_with_code
 from support import teachers
 
+pytestmark = pytest.mark.slow  # fresh interpreters
+
 LOAD = """
 import sys
 

@@ -12,6 +12,8 @@ from dpiqa import DPIQAImageProcessor, DPIQAModel, Scorer, freeze_for_inference
 from dpiqa.scoring.frozen_teacher import _blocked_attention, inference_dtype
 from support import teachers
 
+pytestmark = pytest.mark.slow  # every test builds teachers
+
 
 @pytest.fixture(scope="module", params=["AutoencoderKL", "AutoencoderTiny"])
 def _teacher(request):

@@ -1,13 +1,19 @@
 """What setup.py asks for: `python tests/support/requirements.py dev` prints the lowest version of everything."""
 
+import ast
+import re
 import runpy
 import sys
+from collections.abc import Iterable
+from importlib.util import find_spec
 from itertools import chain
 from pathlib import Path
 from types import SimpleNamespace
 from unittest.mock import patch
 
 ROOT = Path(__file__).parents[2]
+# Modules whose distribution has another name.
+DISTRIBUTION_OF = {"PIL": "pillow", "yaml": "pyyaml"}
 
 
 def setup_arguments() -> dict:
@@ -17,6 +23,30 @@ def setup_arguments() -> dict:
     with patch.dict(sys.modules, setuptools=stub):
         runpy.run_path(str(ROOT / "setup.py"))
     return arguments
+
+
+def names(requirements: list[str]) -> set[str]:
+    """The distributions that requirements name, as their modules are called."""
+    return {re.split(r"[<>=!\[ ;]", line)[0].replace("-", "_").lower() for line in requirements}
+
+
+def imports(nodes: Iterable[ast.AST]) -> set[str]:
+    """The distributions that the import statements among the nodes of a file name."""
+    modules = set()
+    for node in nodes:
+        if isinstance(node, ast.Import):
+            modules |= {alias.name.split(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and not node.level:
+            modules.add(node.module.split(".")[0])
+    ours = {*sys.stdlib_module_names, "dpiqa"}
+    return {DISTRIBUTION_OF.get(name, name).lower() for name in modules - ours}
+
+
+def missing_extras() -> set[str]:
+    """The packages of extras that are not installed."""
+    arguments = setup_arguments()
+    optional = set().union(*map(names, arguments["extras_require"].values())) - names(arguments["install_requires"])
+    return {name for name in optional if find_spec(name) is None}
 
 
 def lowest(*extras: str) -> list[str]:

@@ -99,7 +99,7 @@ def _peft() -> Any:
     except ModuleNotFoundError as error:
         if error.name != "peft":
             raise
-        raise ImportError('Low-rank updates need peft: pip install "dpiqa[lora]".') from None
+        raise ImportError('Low-rank updates need peft: pip install "dpiqa[lora]".', name="peft") from None
 
 
 __all__ = ["add_lora", "is_lora", "load_teacher", "merge_lora"]
