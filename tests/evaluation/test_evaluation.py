@@ -14,6 +14,7 @@ from typer.testing import CliRunner
 from dpiqa import Score, Scorer
 from dpiqa.cli import app
 from dpiqa.data import load_iqa_splits
+from dpiqa.data.distortions import make_distorted_set
 from dpiqa.evaluation.evaluate import evaluate as run
 from dpiqa.evaluation.evaluate import evaluate_photos
 from dpiqa.evaluation.report import read_results, to_eval_results
@@ -333,3 +334,15 @@ def test_a_missing_extra_is_named_before_anything_is_scored(evaluate, scored, mo
     assert result.exit_code == 2
     assert scored == []
     assert f'{extra} is not installed: pip install "dpiqa[eval]"' in " ".join(result.output.replace("│", " ").split())
+
+
+def test_other_tools_stand_in_the_table_of_consistency(tmp_path, photo):
+    photo.save(tmp_path / "china.png")
+    make_distorted_set([tmp_path / "china.png"], tmp_path / "set", kinds=["jpeg"])
+    falling = {"china.png": 1.0} | {f"china--jpeg-{level}.png": 1 - level / 10 for level in range(1, 6)}
+    lines = [f"{name},{score}" for name, score in falling.items()]
+    (tmp_path / "peer.csv").write_text("\n".join(["name,score", *lines]) + "\n")
+    command = ["evaluate", "--data", tmp_path / "set", "--predictions", tmp_path / "peer.csv", "-o", tmp_path / "out"]
+    result = CliRunner().invoke(app, [str(part) for part in command])
+    assert result.exit_code == 0, result.output
+    assert "| jpeg | 100% | 100% |" in (tmp_path / "out" / "consistency.md").read_text()

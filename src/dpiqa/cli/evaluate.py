@@ -93,7 +93,15 @@ def evaluate(
                     dtype=dtype,
                 )
             if distorted:
-                tables = evaluate_consistency(models, distorted, output, progress=progress, device=device, dtype=dtype)
+                tables = evaluate_consistency(
+                    models,
+                    distorted,
+                    output,
+                    predictions=predictions or [],
+                    progress=progress,
+                    device=device,
+                    dtype=dtype,
+                )
     except (ValueError, OSError) as error:
         raise typer.BadParameter(str(error)) from None
     except ModuleNotFoundError as error:

@@ -175,6 +175,7 @@ def evaluate_consistency(
     folders: Sequence[str | os.PathLike[str]],
     output: str | os.PathLike[str],
     *,
+    predictions: Sequence[str | Path] = (),
     progress: Progress | None = None,
     **scorer_options: Any,
 ) -> dict[str, list[Consistency]]:
@@ -184,6 +185,7 @@ def evaluate_consistency(
         models: Folders or Hub ids; None is the student inside the package.
         folders: What `dpiqa distort` wrote.
         output: Folder for `consistency.md`, predictions and kept scores.
+        predictions: CSV files of other tools with a column of photos and one of scores, for tables of their own.
         progress: Where the progress is shown.
         **scorer_options: Arguments of [`dpiqa.Scorer`].
 
@@ -191,10 +193,12 @@ def evaluate_consistency(
         By "model on folder", one row per kind of distortion, then "all".
 
     Raises:
-        ValueError: When a folder is incomplete, or two of them or two models have the same name.
+        ValueError: When a folder is incomplete, two of them or two models have the same name, or a file of predictions
+            lacks photos of a folder.
     """
     output, labels = Path(output), [Path(folder).resolve().name for folder in folders]
-    named = _named(models, labels, len(models))
+    given = {Path(path).stem: read_predictions(path) for path in predictions}
+    named = _named([*models, *given], labels, len(models))
     tables: dict[str, list[Consistency]] = {}
     for folder, label in zip(folders, labels, strict=True):
         rows = read_distorted(Path(folder))
@@ -207,6 +211,9 @@ def evaluate_consistency(
             _write_predictions(output / PREDICTIONS / label / f"{name}.csv", names, found)
             scores = {photo: score.score for photo, score in zip(names, found, strict=True)}
             tables[title] = rank_consistency(rows, scores)
+        for name, by_photo in given.items():
+            if scores := match_predictions(by_photo, {row.name: str(row.path) for row in rows}, f"{name}.csv"):
+                tables[f"{name} on {label}"] = rank_consistency(rows, scores)
     write_consistency(tables, output)
     return tables
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ import numpy as np
 from transformers import set_seed
 
 from ..data import IQASplits
-from ..evaluation.metrics import correlation_report
+from ..evaluation.evaluate import evaluate_photos
 from ..evaluation.report import Result, to_markdown, write_results
 from ..models.calibration import fit_calibration
 from ..models.image_processing_dpiqa import DPIQAImageProcessor
@@ -154,12 +154,19 @@ class Run:
         config.save_pretrained(output)
 
         card = self.arguments.card(str(output), start)
-        seeds = [] if self.splits.official else [self.arguments.split_seed]
-        base = Result(card.name, card.data, "test", 0, 0, seeds=seeds)
-        results = []
-        if before is not None:
-            results.append(self._figures(Scorer.from_pretrained(before), replace(base, model="before training")))
-        results.append(self._figures(load_scorer(output), base))
+        models = {} if before is None else {"before training": Scorer.from_pretrained(before)}
+        models[card.name] = load_scorer(output)
+        results = [
+            evaluate_photos(
+                model,
+                self.splits["test"],
+                model=name,
+                data=card.data,
+                seeds=[] if self.splits.official else [self.arguments.split_seed],
+                resamples=self.arguments.resamples,
+            )
+            for name, model in models.items()
+        ]
         write_results(results, output)
         card.fill(trainer, self.counts, results)
         card.save(output)
@@ -181,19 +188,6 @@ class Run:
             f"The model is in {output}, with its card (README.md) and these figures (results.json); {chosen}, "
             f"{interval}.\nUse it: {use}"
         )
-
-    def _figures(self, scorer: Scorer, base: Result) -> Result:
-        rows = self.splits["test"]
-        scores, mos = np.asarray(_scores(scorer, rows)), np.asarray(rows["mos"][:])
-        scored = np.isfinite(scores)
-        report = correlation_report(
-            scores[scored],
-            mos[scored],
-            half_width=scorer.model.config.interval_half_width,
-            resamples=self.arguments.resamples,
-        )
-        metrics = {name: asdict(metric) for name, metric in report.items()}
-        return replace(base, photos=int(scored.sum()), errors=int((~scored).sum()), metrics=metrics)
 
 
 @contextmanager
