@@ -44,6 +44,16 @@ def test_intervals_are_those_of_scipys_bootstrap(data):
     assert (metric.low, metric.high) == pytest.approx((low, high))
 
 
+def test_a_fit_that_starts_near_another_is_as_good():
+    rng = np.random.default_rng(1)
+    for _ in range(20):
+        scores, mos = rng.uniform(size=(2, 12))
+        near, _ = logistic_fit(*rng.uniform(size=(2, 12)))
+        curve, _ = logistic_fit(scores, mos, near if isinstance(near, metrics.Logistic) else None)
+        line = np.polyval(np.polyfit(scores, mos, 1), scores)
+        assert np.sum((curve(scores) - mos) ** 2) <= np.sum((line - mos) ** 2) + 1e-4
+
+
 def test_intervals_shrink_with_more_photos(data):
     few = correlation_report(data[0][:40], data[1][:40], resamples=200)["srcc"]
     many = correlation_report(*data, resamples=200)["srcc"]
@@ -57,6 +67,14 @@ def test_the_fit_straightens_a_logistic():
     assert is_logistic
     np.testing.assert_allclose(curve(scores), mos, atol=1e-3)
     assert fitted_plcc(scores, mos) > 0.9999 > plcc(scores, mos)
+
+
+def test_the_slopes_are_those_of_the_logistic():
+    x, parameters = np.linspace(-2, 2, 9), np.array([0.9, 0.1, 0.2, -0.7])
+    slopes = metrics._logistic_slopes(x, *parameters)
+    for column, step in enumerate(1e-6 * np.eye(4)):
+        numeric = (metrics._logistic(x, *(parameters + step)) - metrics._logistic(x, *(parameters - step))) / 2e-6
+        np.testing.assert_allclose(slopes[:, column], numeric, atol=1e-8)
 
 
 def test_the_fit_finds_falling_curves_too():

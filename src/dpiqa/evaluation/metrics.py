@@ -72,8 +72,33 @@ def outlier_ratio(scores: ArrayLike, mos: ArrayLike, std: ArrayLike) -> float:
     return _share_outside(fitted, np.asarray(mos, float), 2 * np.asarray(std, float))
 
 
-def logistic_fit(scores: ArrayLike, mos: ArrayLike) -> tuple[Callable[[np.ndarray], np.ndarray], bool]:
+@dataclass(frozen=True)
+class Logistic:
+    """A four-parameter logistic; call it with scores.
+
+    Attributes:
+        parameters: Top, bottom, middle and width, for standardised scores.
+        mean: Mean of the scores that it was fitted to.
+        spread: Their standard deviation.
+    """
+
+    parameters: tuple[float, ...]
+    mean: float
+    spread: float
+
+    def __call__(self, scores: np.ndarray) -> np.ndarray:
+        return _logistic((scores - self.mean) / self.spread, *self.parameters)
+
+
+def logistic_fit(
+    scores: ArrayLike, mos: ArrayLike, near: Logistic | None = None
+) -> tuple[Callable[[np.ndarray], np.ndarray], bool]:
     """Fits the four-parameter logistic that maps scores to the MOS scale (VQEG, FR-TV phase I, 2000).
+
+    Args:
+        scores: (photos,) scores.
+        mos: (photos,) opinion scores.
+        near: Where the search starts, when the curve of similar photos is known; this is much faster.
 
     Returns:
         The curve, and whether it is the logistic; where the fit fails or there is too little to fit, it is the
@@ -85,17 +110,20 @@ def logistic_fit(scores: ArrayLike, mos: ArrayLike) -> tuple[Callable[[np.ndarra
         # Standardised scores, so that the fit does not depend on the scale of the tool that made them.
         z = (x - x.mean()) / spread
         rising = np.cov(z, y)[0, 1] >= 0
-        start = (y.max(), y.min(), 0.0, 1.0) if rising else (y.min(), y.max(), 0.0, 1.0)
+        top, bottom = (y.max(), y.min()) if rising else (y.min(), y.max())
+        start = (top, bottom, 0.0, 1.0) if near is None else near.parameters
         # The search may try curves too steep for a float; they are not the best ones.
         with warnings.catch_warnings(), np.errstate(over="ignore"):
             warnings.simplefilter("ignore", OptimizeWarning)
             try:
-                best, _ = curve_fit(_logistic, z, y, start, maxfev=5000)
+                best, _ = curve_fit(_logistic, z, y, start, jac=_logistic_slopes, maxfev=5000)
             except RuntimeError:
                 best = None
+        # From another sample's curve the search can end on a flat one, which no straight line is worse than.
+        if near is not None and (best is None or not np.sum((_logistic(z, *best) - y) ** 2) <= _error_of_line(z, y)):
+            return logistic_fit(scores, mos)
         if best is not None and np.isfinite(best).all():
-            mean = x.mean()
-            return lambda values: _logistic((values - mean) / spread, *best), True
+            return Logistic(tuple(map(float, best)), float(x.mean()), float(spread)), True
     slope = float(np.cov(x, y)[0, 1] / x.var(ddof=1)) if len(x) > 1 and spread > 0 else 0.0
     offset = float(y.mean() - slope * x.mean())
     return lambda values: slope * values + offset, False
@@ -136,22 +164,29 @@ def correlation_report(
         raise ValueError(f"Expected scores and MOS of the same two or more photos, got shapes {shapes}.")
     if not all(np.isfinite(column).all() for column in columns):
         raise ValueError("Scores and MOS must be finite: leave out the photos that could not be scored.")
-    figures, converged = _figures(*columns, half_width=half_width)
+    figures, curve = _figures(*columns, half_width=half_width)
+    converged = isinstance(curve, Logistic)
     constant = np.ptp(columns[0]) == 0 or np.ptp(columns[1]) == 0
     correlation_note, fit_note = _CONSTANT if constant else None, None if converged else _UNFITTED
     notes = dict.fromkeys(("srcc", "plcc", "krcc"), correlation_note)
     notes |= {"plcc_fitted": correlation_note or fit_note, "rmse_fitted": fit_note}
-    low = high = figures
+    bounds = {name: (value, value) for name, value in figures.items()}
     if resamples > 0 and np.ptp(columns[0]) > 0:
-        low, high = _interval(columns, half_width, resamples, seed)
-    return {name: Metric(value, low[name], high[name], notes.get(name)) for name, value in figures.items()}
+        near = curve if isinstance(curve, Logistic) else None
+        bounds = _intervals(columns, half_width, near, resamples, seed)
+    return {name: Metric(value, *bounds[name], notes.get(name)) for name, value in figures.items()}
 
 
 def _figures(
-    x: np.ndarray, y: np.ndarray, std: np.ndarray | None = None, *, half_width: float | None = None
-) -> tuple[dict[str, float], bool]:
-    """All figures of these photos from a single fit, and whether that fit is the logistic."""
-    curve, is_logistic = logistic_fit(x, y)
+    x: np.ndarray,
+    y: np.ndarray,
+    std: np.ndarray | None = None,
+    *,
+    half_width: float | None = None,
+    near: Logistic | None = None,
+) -> tuple[dict[str, float], Callable[[np.ndarray], np.ndarray]]:
+    """All figures of these photos from a single fit, and its curve."""
+    curve, _ = logistic_fit(x, y, near)
     fitted = curve(x)
     figures = {
         "srcc": srcc(x, y),
@@ -165,22 +200,20 @@ def _figures(
         figures["outlier_ratio"] = _share_outside(fitted, y, 2 * std)
     if half_width is not None:
         figures["interval_coverage"] = float(np.mean(np.abs(x - y) <= half_width))
-    return figures, is_logistic
+    return figures, curve
 
 
-def _interval(
-    columns: list[np.ndarray], half_width: float | None, resamples: int, seed: int
-) -> tuple[dict[str, float], dict[str, float]]:
+def _intervals(
+    columns: list[np.ndarray], half_width: float | None, near: Logistic | None, resamples: int, seed: int
+) -> dict[str, tuple[float, float]]:
     """The 2.5 % and 97.5 % quantiles of every figure: photos are drawn once for all of them."""
     rng, count = np.random.default_rng(seed), len(columns[0])
     draws: list[dict[str, float]] = []
     for _ in range(resamples):
         rows = rng.integers(0, count, count)
-        draws.append(_figures(*(column[rows] for column in columns), half_width=half_width)[0])
-    bounds = {name: np.quantile([draw[name] for draw in draws], (0.025, 0.975)) for name in draws[0]}
-    return {name: float(low) for name, (low, _) in bounds.items()}, {
-        name: float(high) for name, (_, high) in bounds.items()
-    }
+        draws.append(_figures(*(column[rows] for column in columns), half_width=half_width, near=near)[0])
+    values = {name: [draw[name] for draw in draws] for name in draws[0]}
+    return {name: (float(np.quantile(its, 0.025)), float(np.quantile(its, 0.975))) for name, its in values.items()}
 
 
 def _correlation(function: Callable[..., object], scores: ArrayLike, mos: ArrayLike) -> float:
@@ -192,9 +225,23 @@ def _correlation(function: Callable[..., object], scores: ArrayLike, mos: ArrayL
     return value if np.isfinite(value) else 0.0
 
 
+def _error_of_line(z: np.ndarray, y: np.ndarray) -> float:
+    """Sum of squares that the straight line of least squares leaves, from standardised scores."""
+    return float(np.sum((y - y.mean()) ** 2) - np.sum(z * (y - y.mean())) ** 2 / len(z))
+
+
 def _share_outside(fitted: np.ndarray, mos: np.ndarray, distance: np.ndarray) -> float:
     return float(np.mean(np.abs(fitted - mos) > distance))
 
 
 def _logistic(x: np.ndarray, top: float, bottom: float, middle: float, width: float) -> np.ndarray:
     return bottom + (top - bottom) * expit((x - middle) / (abs(width) + 1e-12))
+
+
+def _logistic_slopes(x: np.ndarray, top: float, bottom: float, middle: float, width: float) -> np.ndarray:
+    """(photos, 4) derivatives of [`_logistic`] by its parameters, for an exact search."""
+    scale = abs(width) + 1e-12
+    distance = (x - middle) / scale
+    share = expit(distance)
+    steepness = (top - bottom) * share * (1 - share) / scale
+    return np.stack([share, 1 - share, -steepness, -steepness * distance * np.copysign(1, width)], axis=1)
