@@ -5,6 +5,7 @@ import pytest
 import torch
 from PIL import Image
 from transformers import AutoImageProcessor
+from transformers.models.efficientnet.image_processing_pil_efficientnet import EfficientNetImageProcessorPil
 
 from dpiqa import DPIQAImageProcessor, ImageError
 from support.images import encoded
@@ -137,3 +138,21 @@ def test_round_trip(tiny_processor, tiny_checkpoint, photo):
         assert torch.equal(
             loaded(photo, return_tensors="pt").pixel_values, tiny_processor(photo, return_tensors="pt").pixel_values
         )
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"image_std": [0.47853944, 0.4732864, 0.47434163]},  # google/efficientnet-b0 .. -b7
+        {"include_top": False},
+        {"rescale_offset": True, "rescale_factor": 1 / 127.5},
+        {"do_normalize": False},
+    ],
+)
+def test_an_efficientnet_sees_what_its_own_processor_makes(settings, photo, tmp_path):
+    theirs = EfficientNetImageProcessorPil(size={"height": 64, "width": 64}, **settings)
+    theirs.save_pretrained(tmp_path)
+    ours = DPIQAImageProcessor.from_efficientnet(tmp_path, image_size=64)
+    square = photo.resize((64, 64))
+    expected = theirs(square, return_tensors="pt")["pixel_values"]
+    torch.testing.assert_close(ours(square, return_tensors="pt")["pixel_values"], expected, rtol=1e-4, atol=1e-5)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import copy
+import os
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 from transformers import BatchFeature
 from transformers.image_processing_backends import PilBackend
-from transformers.image_utils import PILImageResampling
+from transformers.image_utils import IMAGENET_STANDARD_MEAN, IMAGENET_STANDARD_STD, PILImageResampling
 
 from .images import DEFAULT_MAX_PIXELS, ImageSource, is_one_image, open_with_size
 
@@ -55,6 +56,33 @@ class DPIQAImageProcessor(PilBackend):
     do_normalize = False
     image_mean = (0.0, 0.0, 0.0)
     image_std = (1.0, 1.0, 1.0)
+
+    @classmethod
+    def from_efficientnet(cls, efficientnet: str | os.PathLike[str], *, image_size: int) -> DPIQAImageProcessor:
+        """Makes a processor that normalises as an EfficientNet of transformers was trained.
+
+        Their processors divide by the standard deviation twice where `include_top` is set, which is their default.
+
+        Args:
+            efficientnet: Folder or Hub id, such as "google/efficientnet-b7".
+            image_size: Side in pixels of the square input.
+
+        Raises:
+            OSError: When there is no such checkpoint, or it has no processor.
+        """
+        trained, _ = cls.get_image_processor_dict(efficientnet)
+        normalises = trained.get("do_normalize", True)
+        offset = 1.0 if trained.get("rescale_offset", False) else 0.0
+        std = np.array(trained.get("image_std", IMAGENET_STANDARD_STD), float)
+        mean = np.array(trained.get("image_mean", IMAGENET_STANDARD_MEAN), float) if normalises else np.zeros(3)
+        divisions = int(normalises) + int(trained.get("include_top", True))
+        return cls(
+            size={"height": image_size, "width": image_size},
+            rescale_factor=trained.get("rescale_factor", cls.rescale_factor),
+            do_normalize=True,
+            image_mean=(mean + offset).tolist(),
+            image_std=(std**divisions).tolist(),
+        )
 
     def read_photo(
         self, source: ImageSource, *, max_pixels: int = DEFAULT_MAX_PIXELS, formats: Sequence[str] | None = None

@@ -192,7 +192,7 @@ class DPIQAStudent(PreTrainedModel):
         """Makes an untrained student on the weights of transformers' EfficientNet, such as those of ImageNet.
 
         The head starts from random weights: the student has to be trained before its scores mean something. Its
-        processor should normalise with the mean and standard deviation of that EfficientNet's.
+        processor is [`dpiqa.DPIQAImageProcessor.from_efficientnet`].
 
         Args:
             efficientnet: Folder or Hub id, such as "google/efficientnet-b7".

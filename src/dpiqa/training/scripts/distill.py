@@ -87,10 +87,8 @@ def starting_student(
         config = DPIQAStudentConfig.from_backbone(arguments.backbone, **options)
         return DPIQAStudent(config), DPIQAImageProcessor(size=size)
     student = DPIQAStudent.from_efficientnet(str(arguments.efficientnet), **options)
-    # The mean and standard deviation that its weights were trained on.
-    trained = DPIQAImageProcessor.from_pretrained(arguments.efficientnet)
-    norm = {"do_normalize": True, "image_mean": trained.image_mean, "image_std": trained.image_std}
-    return student, DPIQAImageProcessor(size=size, **norm)
+    processor = DPIQAImageProcessor.from_efficientnet(str(arguments.efficientnet), image_size=arguments.image_size)
+    return student, processor
 
 
 def main(arguments: DistillationArguments, training: DPIQATrainingArguments) -> list[Result]:
