@@ -11,11 +11,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from rich.console import Console
 from transformers import set_seed
 
 from ..data import IQASplits
 from ..evaluation.evaluate import evaluate_photos
-from ..evaluation.report import Result, to_markdown, write_results
+from ..evaluation.report import Result, to_tables, write_results
 from ..models.calibration import fit_calibration
 from ..models.image_processing_dpiqa import DPIQAImageProcessor
 from ..scoring.scorer import Scorer
@@ -170,7 +171,7 @@ class Run:
         write_results(results, output)
         card.fill(trainer, self.counts, results)
         card.save(output)
-        print(to_markdown(results))
+        Console().print(*to_tables(results), crop=False)
         print(self.outcome_in_words())
         return results
 
