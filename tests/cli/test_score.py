@@ -311,6 +311,7 @@ class TestOutputFiles:
             signal.raise_signal(signal.SIGHUP)
 
         monkeypatch.setattr(Scorer, "stream", hung_up)
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)  # under nohup it is ignored, and stays so
         assert run(folder, "-o", tmp_path / "scores.parquet").exit_code == 128 + signal.SIGHUP
         assert _read_parquet(tmp_path / "scores.parquet.part") == []
 

@@ -301,6 +301,7 @@ def test_a_photo_without_a_prediction_is_an_error(evaluate, sets):
     ],
 )
 def test_wrong_usage_is_explained(tmp_path, monkeypatch, arguments, message):
+    pytest.importorskip("matplotlib")
     monkeypatch.chdir(tmp_path)
     result = CliRunner().invoke(app, ["evaluate", "-o", "results", *arguments])
     assert result.exit_code == 2
