@@ -11,7 +11,7 @@ version = re.search(r'__version__ = "(.+)"', (root / "src/dpiqa/version.py").rea
 # Lower bounds are what `make test-lowest` passes with.
 extras = {
     "demo": ["gradio>=6.30", "starlette>=1.0.1"],
-    "eval": ["evaluate>=0.4.6", "pandas>=2.2", "matplotlib>=3.8", "imagehash>=4.3.2", "openpyxl>=3.1"],
+    "eval": ["evaluate>=0.4.6", "pandas>=2.2", "matplotlib>=3.10.7", "imagehash>=4.3.2", "openpyxl>=3.1"],
     "lora": ["peft>=0.21"],
     "heif": ["pillow-heif>=1.0"],
     "docs": ["mkdocs-material>=9.6", "mkdocstrings[python]>=0.30"],
@@ -77,7 +77,7 @@ setup(
         "pyyaml>=6.0.2",
         "scipy>=1.15",
         "typer>=0.26",
-        "rich>=14.0",
+        "rich>=14.3",
     ],
     extras_require=extras,
     entry_points={"console_scripts": ["dpiqa=dpiqa.cli:app"]},
