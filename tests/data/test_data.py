@@ -198,6 +198,15 @@ class TestOwnPhotos:
         assert dataset["mos"][:] == pytest.approx([0, 0.2, 0.4, 0.6, 0.8, 1.0])
         assert dataset[0]["mos_std"] == pytest.approx(0.1)
 
+    @pytest.mark.parametrize("suffix", ["csv", "jsonl", "parquet"])
+    def test_a_table_leaves_nothing_in_the_users_home(self, folder, suffix, monkeypatch):
+        monkeypatch.setattr("datasets.config.HF_DATASETS_CACHE", folder / "home")
+        table = folder / f"labels.{suffix}"
+        write = {"csv": Dataset.to_csv, "jsonl": Dataset.to_json, "parquet": Dataset.to_parquet}[suffix]
+        write(Dataset.from_list(self.ROWS), table)
+        assert len(load_iqa_dataset(table, mos_range=(1, 5))) == 6
+        assert not (folder / "home").exists()
+
     def test_paths_start_from_the_root(self, folder, tmp_path_factory):
         table = tmp_path_factory.mktemp("elsewhere") / "labels.csv"
         Dataset.from_list(self.ROWS).to_csv(table)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from .schema import LabelledPhoto, as_number, split_name
@@ -74,10 +75,11 @@ def _rows(path: Path) -> list[dict[str, Any]]:
     from datasets import Dataset
     from datasets.exceptions import DatasetGenerationError
 
-    # In memory: a table of labels is small, and datasets' cache would outlive a changed file.
+    # A table of labels is small. In datasets' cache, below the user's home, its copy would outlive a changed file.
     read = {".csv": Dataset.from_csv, ".jsonl": Dataset.from_json, ".parquet": Dataset.from_parquet}[path.suffix]
     try:
-        return read(str(path), keep_in_memory=True).to_list()
+        with TemporaryDirectory() as cache:
+            return read(str(path), cache_dir=cache, keep_in_memory=True).to_list()
     except (ValueError, DatasetGenerationError) as error:
         raise ValueError(f"{path} has no rows or is no table ({error}).") from None
 
