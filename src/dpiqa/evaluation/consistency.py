@@ -15,6 +15,7 @@ from .report import markdown_table
 
 PRISTINE = "pristine"
 COLUMNS = ("distortion", "steps down", "photos in order", "drop to level 5")
+"""The columns of the tables."""
 
 
 @dataclass(frozen=True)
