@@ -77,5 +77,35 @@ def test_pipelines_know_the_task_whichever_module_is_imported_first(first):
     assert name == "ImageQualityAssessmentPipeline"
 
 
+def test_threads_that_import_at_once_lose_no_registration():
+    names = run_python(
+        """
+        import dpiqa
+        from threading import Barrier, Thread
+
+        autos = ("AutoConfig", "AutoImageProcessor", "AutoModel", "pipeline")
+        barrier = Barrier(len(autos))
+
+        def load(auto):
+            barrier.wait()
+            import transformers
+            getattr(transformers, auto)
+
+        threads = [Thread(target=load, args=(auto,)) for auto in autos]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        import transformers
+        folder = dpiqa.bundled_checkpoint()
+        for auto in autos[:3]:
+            print(type(getattr(transformers, auto).from_pretrained(folder)).__name__)
+        print(type(transformers.pipeline("image-quality-assessment")).__name__)
+        """
+    )
+    expected = ["DPIQAStudentConfig", "DPIQAImageProcessor", "DPIQAStudent", "ImageQualityAssessmentPipeline"]
+    assert names.split() == expected
+
+
 def test_an_unknown_name_is_an_attribute_error():
     assert run_python("import dpiqa; print(hasattr(dpiqa, 'DPIQASchoolteacher'))") == "False"

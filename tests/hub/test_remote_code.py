@@ -4,9 +4,11 @@ import subprocess
 import sys
 import textwrap
 
+import numpy as np
 import pytest
+from transformers import pipeline
 
-from dpiqa import DPIQAImageProcessor
+from dpiqa import DPIQAImageProcessor, ImageQualityAssessmentPipeline
 from dpiqa.hub.remote_code import save_with_code
 from support import teachers
 
@@ -51,6 +53,16 @@ def test_it_loads_without_dpiqa(kind, tmp_path, tiny_student, photo, save, monke
     expected = model(processor(str(path), return_tensors="pt").pixel_values).score.item()
     assert float(score) == pytest.approx(expected, rel=1e-4, abs=1e-6)
     assert float(from_pipeline) == pytest.approx(expected, rel=1e-4, abs=1e-6)
+
+
+@pytest.mark.parametrize("kind", ["student", "teacher"])
+def test_where_dpiqa_is_installed_its_own_code_runs(kind, tmp_path, tiny_student, tiny_processor, photo):
+    model = tiny_student if kind == "student" else teachers.teacher()
+    save_with_code(model, tiny_processor, tmp_path)
+    rate = pipeline("image-quality-assessment", model=str(tmp_path))
+    assert type(rate) is ImageQualityAssessmentPipeline
+    assert type(rate.model) is type(model)
+    assert np.isfinite(rate(photo)["score"])
 
 
 def test_saving_as_usual_exports_no_code(tmp_path, tiny_student, tiny_processor):

@@ -4,9 +4,12 @@ import functools
 import http.server
 import threading
 
+import datasets
 import numpy as np
+import pandas
 import pytest
 import torch
+from PIL import Image
 from transformers import pipeline
 
 from dpiqa import ImageError, ImageQualityAssessmentPipeline, bundled_checkpoint
@@ -67,8 +70,10 @@ class TestOneImage:
         array = np.asarray(photo)
         tensor = torch.from_numpy(array.copy()).movedim(-1, 0)
         expected = rate(photo)["score"]
-        for source in (path, str(path), path.read_bytes(), array, tensor):
+        for source in (path, str(path), path.read_bytes(), array, tensor, {"bytes": None, "path": str(path)}):
             assert rate(source)["score"] == expected
+        with path.open("rb") as file:
+            assert rate(file)["score"] == expected
 
     def test_one_that_cannot_be_scored_raises(self, rate):
         with pytest.raises(ImageError, match="not an image"):
@@ -116,10 +121,26 @@ class TestManyImages:
         assert scores(rate(tuple(photos))) == scores(rate(photos))
         assert rate([]) == []
 
-    def test_a_generator_streams(self, rate, photos):
-        results = rate((photo for photo in photos), batch_size=2)
+    @pytest.mark.parametrize(
+        "make", [lambda photos: (photo for photo in photos), iter, lambda photos: map(Image.Image.copy, photos)]
+    )
+    def test_iterators_stream(self, rate, photos, make):
+        results = rate(make(photos), batch_size=2)
         assert not isinstance(results, list)
         assert scores(results) == pytest.approx(scores(rate(photos)), rel=1e-5)
+
+    def test_columns_and_batches(self, rate, photos, save):
+        paths = [str(save(photo, f"{index}.png")) for index, photo in enumerate(photos)]
+        rows = datasets.Dataset.from_dict({"image": paths}).cast_column("image", datasets.Image(decode=False))
+        for many in (pandas.Series(paths), rows["image"], np.stack(photos)):
+            assert scores(rate(many)) == pytest.approx(scores(rate(photos)), rel=1e-5)
+
+    def test_a_score_that_is_no_number_is_an_error(self, tiny_student, tiny_processor, photo):
+        tiny_student.head.quality.bias.data.fill_(np.nan)
+        rate = pipeline(TASK, model=tiny_student, image_processor=tiny_processor)
+        assert rate([photo])[0]["error"].startswith("the model gave nan: its weights are damaged")
+        with pytest.raises(ValueError, match="weights are damaged"):
+            rate(photo)
 
 
 @pytest.fixture

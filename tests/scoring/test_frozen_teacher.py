@@ -10,6 +10,7 @@ from scipy.stats import spearmanr
 
 from dpiqa import DPIQAImageProcessor, DPIQAModel, Scorer, freeze_for_inference
 from dpiqa.scoring.frozen_teacher import _blocked_attention, inference_dtype
+from dpiqa.training.lora import add_lora
 from support import teachers
 
 pytestmark = pytest.mark.slow  # every test builds teachers
@@ -53,6 +54,26 @@ def score(model, pixels):
 def test_scores_are_the_same(teacher, pixels):
     frozen = freeze_for_inference(teacher, dtype=torch.float32)
     torch.testing.assert_close(score(frozen, pixels), score(teacher, pixels), rtol=1e-4, atol=1e-6)
+
+
+def test_a_unet_that_activates_its_time_embedding(pixels):
+    teacher = teachers.teacher(unet_config=teachers.UNET | {"time_embedding_act_fn": "silu"})
+    frozen = freeze_for_inference(teacher, dtype=torch.float32)
+    torch.testing.assert_close(score(frozen, pixels), score(teacher, pixels), rtol=1e-4, atol=1e-6)
+
+
+def test_low_rank_updates_must_be_merged_before(teacher, pixels):
+    pytest.importorskip("peft")
+    adapted = add_lora(teacher, rank=2)
+    for name, parameter in adapted.named_parameters():
+        if "lora_B" in name:
+            parameter.data.normal_()
+    for model in (adapted, teacher):
+        with pytest.raises(ValueError, match=r"not merged.*merge_and_unload"):
+            freeze_for_inference(model)
+    expected = score(teacher, pixels)
+    frozen = freeze_for_inference(adapted.merge_and_unload(), dtype=torch.float32)
+    torch.testing.assert_close(score(frozen, pixels), expected, rtol=1e-3, atol=1e-5)
 
 
 def test_bfloat16_ranks_photos_as_float32_does(photos):
@@ -140,7 +161,7 @@ class TestScorer:
 
     def test_it_freezes_the_teacher(self, folder, photo):
         scorer = Scorer.from_pretrained(folder, dtype="float32")
-        assert scorer.model.is_frozen_for_inference
+        assert scorer.model.is_folded
         processor = DPIQAImageProcessor.from_pretrained(folder)
         expected = score(DPIQAModel.from_pretrained(folder), processor(photo, return_tensors="pt").pixel_values)
         assert scorer(photo).score == pytest.approx(expected.item(), rel=1e-4)

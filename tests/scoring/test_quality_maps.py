@@ -29,6 +29,15 @@ def test_an_overlay_has_the_size_of_the_photo(photo):
     assert picture.mode == "RGB"
 
 
-@pytest.mark.parametrize(("quantiles", "expected"), [(None, (0.0, 1.0)), ([0.2, 0.5, 0.9], (0.2, 0.9))])
+@pytest.mark.parametrize(
+    ("quantiles", "expected"),
+    [(None, (0.0, 1.0)), ([0.2, 0.5, 0.9], (0.2, 0.9)), ([0.5, 0.5, 0.5], (0.0, 1.0))],
+    ids=["no calibration", "calibrated", "one score for all"],
+)
 def test_the_scale_follows_the_calibration(quantiles, expected):
     assert colour_range(quantiles) == expected
+
+
+def test_limits_without_a_distance_are_an_error():
+    with pytest.raises(ValueError, match=r"low < high, got \(0\.5, 0\.5\)"):
+        colour_map(np.array([[0.5]]), (10, 10), (0.5, 0.5))

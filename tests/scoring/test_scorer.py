@@ -1,13 +1,16 @@
+import copy
 import io
 import math
 import threading
 
+import datasets
 import numpy as np
+import pandas
 import pytest
 import torch
 from PIL import Image
 
-from dpiqa import DPIQAStudent, ImageError, Score, Scorer
+from dpiqa import DPIQAImageProcessor, DPIQAStudent, ImageError, Score, Scorer
 from support.images import encoded
 
 
@@ -180,6 +183,103 @@ def test_photos_of_several_sizes_where_the_processor_does_not_resize(tiny_studen
     scorer = Scorer(tiny_student, tiny_processor)
     images = [photos[0], photos[1].resize((100, 60)), photos[1]]
     assert [score.score for score in scorer(images)] == pytest.approx([scorer(p).score for p in images], abs=1e-5)
+
+
+def test_several_photos_in_every_form(tiny_scorer, photos, save, tmp_path):
+    paths = [save(photo, f"photos/{name}.png") for photo, name in zip(photos, "ab", strict=True)]
+    expected = [score.score for score in tiny_scorer(paths)]
+    as_dicts = [{"bytes": paths[0].read_bytes(), "path": None}, {"bytes": None, "path": str(paths[1])}]
+    rows = datasets.Dataset.from_dict({"image": as_dicts})
+    array = np.stack(photos)
+    forms = {
+        "glob": sorted((tmp_path / "photos").glob("*.png")),
+        "generator": (path for path in paths),
+        "iterator": map(str, paths),
+        "pandas": pandas.Series([str(path) for path in paths], index=[7, 3]),
+        "pandas values": pandas.Series([str(path) for path in paths]).to_numpy(),
+        "array of text": np.array([str(path) for path in paths]),
+        "column": rows.cast_column("image", datasets.Image(decode=False))["image"],
+        "decoded column": rows.cast_column("image", datasets.Image())["image"],
+        "dicts": as_dicts,
+        "array": array,
+        "tensor": torch.from_numpy(array).permute(0, 3, 1, 2),
+    }
+    for form, images in forms.items():
+        assert [score.score for score in tiny_scorer(images)] == pytest.approx(expected, abs=1e-6), form
+
+
+def test_an_entry_of_a_column_is_one_image(tiny_scorer, photo, save):
+    path = save(photo, "photo.png")
+    expected = tiny_scorer(photo).score
+    assert tiny_scorer({"bytes": path.read_bytes(), "path": None}).score == expected
+    assert tiny_scorer({"bytes": None, "path": str(path)}).score == expected
+
+
+def test_a_folder_says_how_to_list_it(tiny_scorer, tmp_path):
+    with pytest.raises(ImageError, match=r"this is a folder.*find_images"):
+        tiny_scorer(tmp_path)
+
+
+def test_one_image_is_no_stream(tiny_scorer):
+    with pytest.raises(TypeError, match=r"several images, got photo\.jpg"):
+        next(tiny_scorer.stream("photo.jpg"))
+
+
+def test_a_score_says_where_its_photo_is(tiny_scorer, photo, save):
+    path = save(photo, "photo.png")
+    assert tiny_scorer(path).path == str(path)
+    images = [str(path), {"bytes": path.read_bytes(), "path": "in/a/dataset.png"}, photo, "missing.png"]
+    assert [score.path for score in tiny_scorer(images)] == [str(path), "in/a/dataset.png", None, "missing.png"]
+
+
+def test_formats(tiny_student, tiny_processor, photo):
+    scorer = Scorer(tiny_student, tiny_processor, formats=["JPEG"])
+    jpeg, png = scorer([encoded(photo), encoded(photo, "PNG")])
+    assert math.isfinite(jpeg.score)
+    assert "none of the formats that are read (JPEG)" in png.error
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+def test_a_score_that_is_no_number_is_an_error(tiny_student, tiny_processor, photo, value):
+    tiny_student.head.quality.bias.data.fill_(value)
+    tiny_student.config.interval_half_width = 0.1
+    scorer = Scorer(tiny_student, tiny_processor)
+    result = scorer([photo])[0]
+    assert math.isnan(result.score)
+    assert result.error.startswith(f"the model gave {value}: its weights are damaged")
+    assert result.interval is None
+    assert (result.width, result.height) == photo.size
+    with pytest.raises(ValueError, match="weights are damaged"):
+        scorer(photo)
+
+
+def test_repr(tiny_scorer, tiny_checkpoint):
+    assert repr(tiny_scorer).startswith("Scorer(DPIQAStudent from memory, 64x64 pixels, device='cpu', dtype='float32'")
+    assert f"from {tiny_checkpoint}," in repr(Scorer.from_pretrained(tiny_checkpoint))
+
+
+def test_no_bar_for_the_weights(tiny_checkpoint, capfd):
+    Scorer.from_pretrained(tiny_checkpoint)
+    assert "Loading weights" not in capfd.readouterr().err
+
+
+class TestFingerprint:
+    def test_a_saved_checkpoint_keeps_it(self, tiny_scorer, tiny_checkpoint):
+        assert Scorer.from_pretrained(tiny_checkpoint).fingerprint == tiny_scorer.fingerprint
+
+    def test_a_calibration_keeps_it(self, tiny_scorer, tiny_student, tiny_processor):
+        tiny_student.config.score_quantiles = [0.0, 1.0]
+        tiny_student.config.interval_half_width = 0.1
+        assert Scorer(tiny_student, tiny_processor).fingerprint == tiny_scorer.fingerprint
+
+    def test_other_weights_pixels_or_types_have_another(self, tiny_scorer, tiny_student, tiny_processor):
+        larger = DPIQAImageProcessor(size={"height": 96, "width": 96})
+        scorers = [tiny_scorer, Scorer(tiny_student, larger)]
+        scorers.append(Scorer(copy.deepcopy(tiny_student), tiny_processor, dtype="bfloat16"))
+        trained = copy.deepcopy(tiny_student)
+        trained.head.quality.bias.data += 1
+        scorers.append(Scorer(trained, tiny_processor))
+        assert len({scorer.fingerprint for scorer in scorers}) == len(scorers)
 
 
 def test_max_pixels_above_the_default(tiny_student, tiny_processor):

@@ -5,23 +5,24 @@ from typing import Any, Literal
 
 from huggingface_hub.dataclasses import strict
 from transformers import EfficientNetConfig, PreTrainedConfig
+from transformers.utils import TRANSFORMERS_DYNAMIC_MODULE_NAME
 
-# Width, depth and the input size of each EfficientNet, as in its reference implementation (Tan and Le 2019).
+# Width and depth of each EfficientNet, as in its reference implementation (Tan and Le 2019).
 _EFFICIENTNET = {
-    "efficientnet-b0": (1.0, 1.0, 224),
-    "efficientnet-b1": (1.0, 1.1, 240),
-    "efficientnet-b2": (1.1, 1.2, 260),
-    "efficientnet-b3": (1.2, 1.4, 300),
-    "efficientnet-b4": (1.4, 1.8, 380),
-    "efficientnet-b5": (1.6, 2.2, 456),
-    "efficientnet-b6": (1.8, 2.6, 528),
-    "efficientnet-b7": (2.0, 3.1, 600),
+    "efficientnet-b0": (1.0, 1.0),
+    "efficientnet-b1": (1.0, 1.1),
+    "efficientnet-b2": (1.1, 1.2),
+    "efficientnet-b3": (1.2, 1.4),
+    "efficientnet-b4": (1.4, 1.8),
+    "efficientnet-b5": (1.6, 2.2),
+    "efficientnet-b6": (1.8, 2.6),
+    "efficientnet-b7": (2.0, 3.1),
 }
 # EfficientNet-Lite neither scales its last convolution nor repeats its first and last stage more often.
 _EFFICIENTNET_LITE = {
-    "efficientnet-lite0": (1.0, (1, 2, 2, 3, 3, 4, 1), 224),
-    "efficientnet-lite1": (1.0, (1, 3, 3, 4, 4, 5, 1), 240),
-    "efficientnet-lite2": (1.1, (1, 3, 3, 4, 4, 5, 1), 260),
+    "efficientnet-lite0": (1.0, (1, 2, 2, 3, 3, 4, 1)),
+    "efficientnet-lite1": (1.0, (1, 3, 3, 4, 4, 5, 1)),
+    "efficientnet-lite2": (1.1, (1, 3, 3, 4, 4, 5, 1)),
 }
 BACKBONES = (*_EFFICIENTNET, *_EFFICIENTNET_LITE)
 
@@ -38,6 +39,13 @@ class _QualityConfig(PreTrainedConfig):
     score_quantiles: list[float] | None = None
     interval_half_width: float | int | None = None
     interval_coverage: float | int = 0.9
+
+    def __post_init__(self, **kwargs: Any) -> None:
+        # Where a configuration names a pipeline, transformers runs the code beside the checkpoint, and asks for leave
+        # to do so, even when it knows that pipeline: from here it does. The exported copy of this file keeps the name.
+        if not __name__.startswith(f"{TRANSFORMERS_DYNAMIC_MODULE_NAME}."):
+            kwargs.pop("custom_pipelines", None)
+        super().__post_init__(**kwargs)
 
     def validate_calibration(self) -> None:
         """Checks what the types do not say; called by `@strict`."""
@@ -329,19 +337,17 @@ def _sd_unet_config() -> dict[str, Any]:
 
 def _efficientnet_config(name: str) -> EfficientNetConfig:
     if name in _EFFICIENTNET:
-        width, depth, image_size = _EFFICIENTNET[name]
+        width, depth = _EFFICIENTNET[name]
         return EfficientNetConfig(
             width_coefficient=width,
             depth_coefficient=depth,
-            image_size=image_size,
             hidden_dim=round(1280 * width / 8) * 8,
         )
-    width, repeats, image_size = _EFFICIENTNET_LITE[name]
+    width, repeats = _EFFICIENTNET_LITE[name]
     return EfficientNetConfig(
         width_coefficient=width,
         depth_coefficient=1.0,
         num_block_repeats=repeats,
-        image_size=image_size,
         hidden_dim=1280,
         hidden_act="relu6",
     )

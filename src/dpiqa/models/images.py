@@ -324,6 +324,16 @@ def _check_size(size: tuple[int, int], name: str, max_pixels: int) -> None:
 _open_lock = threading.Lock()
 
 
+def _renew_lock() -> None:
+    """In a forked process: a thread that held the lock does not exist there, and would never give it back."""
+    global _open_lock
+    _open_lock = threading.Lock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_renew_lock)
+
+
 @contextlib.contextmanager
 def _own_pixel_limit() -> Iterator[None]:
     """Lets our `max_pixels` decide while a header is read, and Pillow's own limit everywhere else."""

@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import nn
 from torch.nn import functional as F
-from transformers import PreTrainedModel
 from transformers import initialization as init
 
 from .configuration_dpiqa import DPIQAConfig
 from .decoder_dpiqa import QualityFeatureDecoder
 from .output_dpiqa import DPIQAOutput
+from .pretrained_dpiqa import DPIQAPreTrainedModel
 from .prompts import PromptGrid, encode_prompts, load_text_model
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ class TextAdapter(nn.Module):
         return self.prompt_embeddings + self.gamma * self.fc2(F.gelu(self.fc1(self.prompt_embeddings)))
 
 
-class DPIQAModel(PreTrainedModel):
+class DPIQAModel(DPIQAPreTrainedModel):
     """Blind image quality assessment with the prior of a pretrained Stable Diffusion: the teacher.
 
     One pass of the UNet over the photo's latents, without noise, with the quality prompts as constant context and the
@@ -57,9 +57,6 @@ class DPIQAModel(PreTrainedModel):
 
     config_class = DPIQAConfig
     base_model_prefix = "teacher"
-    main_input_name = "pixel_values"
-    input_modalities = ("image",)
-    supports_gradient_checkpointing = True
     _no_split_modules = [
         "TextAdapter",
         "Encoder",
@@ -73,10 +70,8 @@ class DPIQAModel(PreTrainedModel):
         "QualityFeatureDecoder",
     ]
     _keep_in_fp32_modules_strict = ["decoder.mlp"]
-    # Set on the copies that dpiqa.scoring.frozen_teacher makes: their constants are folded, so they can only score.
-    is_frozen_for_inference = False
-    # The loss is a mean over the batch: Trainer divides by the number of accumulation steps itself.
-    accepts_loss_kwargs = False
+    # Set on the copies that freeze_for_inference makes: what follows from constants is folded, so they can only score.
+    is_folded = False
 
     def __init__(self, config: DPIQAConfig):
         # Here and not above: AutoModel knows this class, and whoever scores with a student needs no diffusers.
@@ -117,7 +112,7 @@ class DPIQAModel(PreTrainedModel):
 
     @classmethod
     def from_pretrained(cls, *args: Any, **kwargs: Any) -> Any:
-        """As `PreTrainedModel.from_pretrained`, with the autoencoder frozen again afterwards."""
+        """Loads a teacher, see [`DPIQAPreTrainedModel.from_pretrained`], and freezes its autoencoder again."""
         result = super().from_pretrained(*args, **kwargs)
         model = result[0] if isinstance(result, tuple) else result
         model.autoencoder.requires_grad_(False)
@@ -217,12 +212,12 @@ class DPIQAModel(PreTrainedModel):
         Raises:
             ValueError: When the model was frozen for inference.
         """
-        if self.is_frozen_for_inference:
+        if self.is_folded:
             raise ValueError("This model was frozen for inference: save the model that it was made from.")
         super().save_pretrained(*args, **kwargs)
 
     def train(self, mode: bool = True) -> DPIQAModel:
-        if mode and self.is_frozen_for_inference:
+        if mode and self.is_folded:
             raise ValueError("This model was frozen for inference: train the model that it was made from.")
         super().train(mode)
         self.autoencoder.eval()
@@ -279,6 +274,8 @@ class DPIQAModel(PreTrainedModel):
                 f"The teacher takes sides that are multiples of {stride} pixels, got {pixel_values.shape[2]}x"
                 f"{pixel_values.shape[3]}. Resize with the checkpoint's DPIQAImageProcessor."
             )
+        # In the type of the weights, as the processor's pixels are float32 and a checkpoint need not be.
+        pixel_values = pixel_values.to(self.unet.conv_in.weight.dtype)
         context = self.text_adapter().expand(len(pixel_values), -1, -1)
         # The UNet empties the list that it is given.
         adapter_maps = list(self.image_adapter(pixel_values))

@@ -11,13 +11,14 @@ from typing import Any
 import torch
 from torch import nn
 from torch.nn import functional as F
-from transformers import EfficientNetModel, PreTrainedModel
+from transformers import EfficientNetModel
 from transformers import initialization as init
 from transformers.models.efficientnet.modeling_efficientnet import EfficientNetEmbeddings, EfficientNetEncoder
 
 from .autocast import without_autocast
 from .configuration_dpiqa import DPIQAStudentConfig
 from .output_dpiqa import DPIQAOutput
+from .pretrained_dpiqa import DPIQAPreTrainedModel
 
 BACKBONE_STRIDE = 32
 
@@ -134,7 +135,7 @@ class PooledHead(nn.Module):
         return score, feature_map, quality_map
 
 
-class DPIQAStudent(PreTrainedModel):
+class DPIQAStudent(DPIQAPreTrainedModel):
     """Blind image quality assessment with one small CNN.
 
     In `eval()` mode a score is deterministic and does not depend on the other photos of the batch.
@@ -147,12 +148,7 @@ class DPIQAStudent(PreTrainedModel):
 
     config_class = DPIQAStudentConfig
     base_model_prefix = "student"
-    main_input_name = "pixel_values"
-    input_modalities = ("image",)
-    supports_gradient_checkpointing = True
     _no_split_modules = ["EfficientNetBlock"]
-    # The loss is a mean over the batch: Trainer divides by the number of accumulation steps itself.
-    accepts_loss_kwargs = False
 
     def __init__(self, config: DPIQAStudentConfig):
         super().__init__(config)
@@ -186,6 +182,17 @@ class DPIQAStudent(PreTrainedModel):
             init.zeros_(module.num_batches_tracked)
         if getattr(module, "bias", None) is not None:
             init.zeros_(module.bias)
+
+    @classmethod
+    def from_pretrained(cls, *args: Any, **kwargs: Any) -> Any:
+        """Loads a student, see [`DPIQAPreTrainedModel.from_pretrained`], in float32 unless `dtype` says otherwise.
+
+        Checkpoints may keep their weights in float16, which is half as large; float32 is what scores are computed in.
+        `dtype="auto"` takes the type of the file.
+        """
+        if "torch_dtype" not in kwargs:
+            kwargs.setdefault("dtype", torch.float32)
+        return super().from_pretrained(*args, **kwargs)
 
     @classmethod
     def from_efficientnet(cls, efficientnet: str | os.PathLike[str], **kwargs: Any) -> DPIQAStudent:
@@ -261,6 +268,8 @@ class DPIQAStudent(PreTrainedModel):
             )
         if output_hidden_states is None:
             output_hidden_states = self.config.output_hidden_states
+        # In the type of the weights, as the processor's pixels are float32 and a checkpoint need not be.
+        pixel_values = pixel_values.to(self.backbone.embeddings.convolution.weight.dtype)
         features, hidden_states = self.backbone(pixel_values, output_hidden_states)
         score, feature_map, quality_map = self.head(features)
         loss = None if labels is None else F.mse_loss(score.float(), labels.float())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from typing import Any
 
@@ -12,7 +13,7 @@ from transformers import Pipeline
 from .calibration import calibrate
 from .image_processing_dpiqa import PhotoPixels
 from .image_urls import download_image, is_url
-from .images import OPENING_ERRORS, ImageError, describe, reason_of
+from .images import OPENING_ERRORS, ImageError, describe, is_one_image, reason_of
 
 TASK = "image-quality-assessment"
 
@@ -55,14 +56,14 @@ class ImageQualityAssessmentPipeline(Pipeline):
         """Scores one image, or many.
 
         Args:
-            inputs: Anything that [`dpiqa.open_image`] takes; or a list or tuple of such, a generator, or a
-                `torch.utils.data.Dataset`.
+            inputs: Anything that [`dpiqa.open_image`] takes; or several of such: a list, a tuple, a column of pandas
+                or of `datasets`, a generator or another iterator, or a `torch.utils.data.Dataset`.
             **kwargs: `return_map`, whether results have the `quality_map` (students with the pooled head only);
                 `allow_urls`, whether strings may be http and https URLs (off unless asked for: in a server it would
                 let strangers fetch from the server's network); `batch_size`; `num_workers`.
 
         Returns:
-            A dict per image, a list of them for a list, an iterator for a generator or a data set:
+            A dict per image; a list of them for what has a length, an iterator for an iterator or a data set:
 
             - `score`: higher is better, MOS normalised to [0, 1]; NaN when there is an error;
             - `percentile`, `interval`: see [`Score`]; None when the checkpoint is not calibrated;
@@ -75,21 +76,24 @@ class ImageQualityAssessmentPipeline(Pipeline):
                 many becomes a result with an `error`.
             ValueError: When a quality map is asked for and the model has none.
         """
-        if isinstance(inputs, list | tuple):
-            return [] if not inputs else super().__call__(list(inputs), **kwargs)
-        if hasattr(inputs, "__next__") or isinstance(inputs, torch.utils.data.Dataset):
+        if isinstance(inputs, torch.utils.data.Dataset):
             return super().__call__(inputs, **kwargs)
-        return super().__call__(inputs, raise_errors=True, **kwargs)
+        if is_one_image(inputs):
+            return super().__call__(inputs, raise_errors=True, **kwargs)
+        if hasattr(inputs, "__len__"):
+            return [] if len(inputs) == 0 else super().__call__(list(inputs), **kwargs)
+        # transformers knows generators, and no other iterators.
+        return super().__call__((image for image in inputs), **kwargs)
 
     def _sanitize_parameters(
         self, return_map: bool | None = None, allow_urls: bool | None = None, raise_errors: bool = False
     ) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
         if return_map and getattr(self.model.config, "head", None) != "pooled":
             raise ValueError("Only students with the pooled head have quality maps: leave return_map out.")
-        preprocess: dict[str, Any] = {} if allow_urls is None else {"allow_urls": allow_urls}
-        if raise_errors:
-            preprocess["raise_errors"] = True
-        return preprocess, {}, {} if return_map is None else {"return_map": return_map}
+        raising = {"raise_errors": True} if raise_errors else {}
+        preprocess = {} if allow_urls is None else {"allow_urls": allow_urls}
+        postprocess = {} if return_map is None else {"return_map": return_map}
+        return preprocess | raising, {}, postprocess | raising
 
     def preprocess(self, image: Any, allow_urls: bool = False, raise_errors: bool = False) -> dict[str, Any]:
         failure = None
@@ -106,16 +110,23 @@ class ImageQualityAssessmentPipeline(Pipeline):
             size = self.image_processor.size
             photo = PhotoPixels(np.zeros((size["height"], size["width"], 3), np.uint8), 0, 0)
             failure = reason_of(error, describe(image))
-        pixels = torch.from_numpy(self.image_processor.normalise(photo.pixels[None])).to(self.model.dtype)
+        pixels = torch.from_numpy(self.image_processor.normalise(photo.pixels[None]))
         return {"pixel_values": pixels, "width": photo.width or None, "height": photo.height or None, "error": failure}
 
     def _forward(self, inputs: dict[str, Any]) -> dict[str, Any]:
         output = self.model(inputs.pop("pixel_values"))
         return {"score": output.score, "quality_map": output.quality_map, **inputs}
 
-    def postprocess(self, outputs: dict[str, Any], return_map: bool = False) -> dict[str, Any]:
-        failed = outputs["error"] is not None
-        score = float("nan") if failed else outputs["score"].item()
+    def postprocess(
+        self, outputs: dict[str, Any], return_map: bool = False, raise_errors: bool = False
+    ) -> dict[str, Any]:
+        score, error = outputs["score"].item(), outputs["error"]
+        if error is None and not math.isfinite(score):
+            error = f"the model gave {score}: its weights are damaged, or do not suit {self.model.dtype}."
+            if raise_errors:
+                raise ValueError(error)
+        failed = error is not None
+        score = math.nan if failed else score
         percentile, interval = (None, None) if failed else calibrate(score, self.model.config)
         result = {
             "score": score,
@@ -123,7 +134,7 @@ class ImageQualityAssessmentPipeline(Pipeline):
             "interval": interval,
             "width": outputs["width"],
             "height": outputs["height"],
-            "error": outputs["error"],
+            "error": error,
         }
         if return_map:
             result["quality_map"] = None if failed else outputs["quality_map"][0].float().numpy()

@@ -36,10 +36,17 @@ def freeze_for_inference(
         `torch.compile(model, fullgraph=True)` works on it.
 
     Raises:
-        ValueError: When the model was frozen already, is offloaded, or has time embeddings that scale.
+        ValueError: When the model was frozen already, is offloaded, has low-rank updates that are not merged, or has
+            time embeddings that scale.
     """
-    if model.is_frozen_for_inference:
+    if model.is_folded:
         raise ValueError("The model was frozen for inference already.")
+    if any(type(module).__module__.startswith("peft.") for module in model.modules()):
+        # Their part of keys and values would be lost, as these are computed from the weights alone.
+        raise ValueError(
+            "The model has low-rank updates that are not merged: take what PeftModel.merge_and_unload() returns, "
+            "or load it with dpiqa.training.lora.merge_lora."
+        )
     tensors = [*model.parameters(), *model.buffers()]
     if any(tensor.is_meta for tensor in tensors):
         raise ValueError("Weights of this model are offloaded: load it without device_map to freeze it.")
@@ -56,7 +63,7 @@ def freeze_for_inference(
             module.set_processor(_FoldedAttention())
     frozen.to(device=device, dtype=dtype, memory_format=torch.channels_last)
     frozen.decoder.mlp.float()
-    frozen.is_frozen_for_inference = True
+    frozen.is_folded = True
     return frozen
 
 
@@ -112,6 +119,7 @@ def _fold_time(model: DPIQAModel) -> None:
     embedding = unet.time_embedding.float()(unet.time_proj(timestep))
     if unet.time_embed_act is not None:
         embedding = unet.time_embed_act(embedding)
+        unet.time_embed_act = None
     for block in unet.modules():
         if isinstance(block, ResnetBlock2D):
             if block.time_embedding_norm != "default":

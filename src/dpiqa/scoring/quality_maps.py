@@ -12,8 +12,13 @@ _BAD, _MIDDLING, _GOOD = "#8e0152", "#f7f7f7", "#276419"
 
 
 def colour_range(score_quantiles: Sequence[float] | None) -> tuple[float, float]:
-    """Scores that the ends of the colour scale stand for: those of the worst and best training photos, or 0 and 1."""
-    return (0.0, 1.0) if score_quantiles is None else (score_quantiles[0], score_quantiles[-1])
+    """Scores that the ends of the colour scale stand for: those of the worst and the best training photo.
+
+    Without a calibration, or where all training photos have one score, they are 0 and 1.
+    """
+    if score_quantiles is None or not score_quantiles[0] < score_quantiles[-1]:
+        return (0.0, 1.0)
+    return (score_quantiles[0], score_quantiles[-1])
 
 
 def colour_map(quality_map: np.ndarray, size: tuple[int, int], limits: tuple[float, float]) -> Image.Image:
@@ -26,8 +31,13 @@ def colour_map(quality_map: np.ndarray, size: tuple[int, int], limits: tuple[flo
 
     Returns:
         An RGB image.
+
+    Raises:
+        ValueError: When the first limit is not below the second.
     """
     low, high = limits
+    if not low < high:
+        raise ValueError(f"Expected limits (low, high) with low < high, got {limits}.")
     levels = np.clip((quality_map - low) / (high - low), 0, 1) * 255
     grey = Image.fromarray(levels.astype(np.float32)).resize(size, Image.Resampling.BICUBIC)
     return ImageOps.colorize(grey.convert("L"), _BAD, _GOOD, _MIDDLING)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import islice
@@ -13,22 +15,30 @@ from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 import torch
-from safetensors import SafetensorError
 from transformers import AutoModel, PreTrainedConfig
+from transformers.utils import logging
 
 from ..checkpoints import bundled_checkpoint
 from ..models.calibration import calibrate
 from ..models.image_processing_dpiqa import DPIQAImageProcessor, PhotoPixels
-from ..models.images import DEFAULT_MAX_PIXELS, OPENING_ERRORS, ImageSource, describe, reason_of
+from ..models.images import DEFAULT_MAX_PIXELS, OPENING_ERRORS, ImageSource, describe, is_one_image, path_of, reason_of
 from ..models.modeling_dpiqa_student import DPIQAStudent
 from .checkpoint_source import only_local
 from .fingerprint import fingerprint
+from .forks import prepare_after_fork
 
 if TYPE_CHECKING:
+    from PIL import Image
+
     from ..models.modeling_dpiqa import DPIQAModel
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 _STUDENT_BATCH, _TEACHER_BATCH = 16, 4
+# What of a configuration no score depends on.
+_NOT_IN_FINGERPRINT = frozenset(
+    "_name_or_path architectures auto_map custom_pipelines dtype transformers_version score_range score_quantiles "
+    "interval_half_width interval_coverage".split()
+)
 
 
 @dataclass(frozen=True)
@@ -46,6 +56,7 @@ class Score:
         error: Why the photo has no score.
         width: Width of the original in pixels, upright; None when it could not be opened.
         height: Height likewise.
+        path: Where the photo was read from; None when it was given in memory.
     """
 
     score: float
@@ -55,6 +66,7 @@ class Score:
     error: str | None = None
     width: int | None = None
     height: int | None = None
+    path: str | None = None
 
 
 class Scorer:
@@ -95,6 +107,7 @@ class Scorer:
         if batch_size is not None and batch_size < 1:
             raise ValueError(f"batch_size must be at least 1, got {batch_size}.")
         self.device = pick_device(device)
+        prepare_after_fork(self.device)
         self.dtype = _pick_dtype(dtype, model.config.model_type, self.device)
         if model.config.model_type == "dpiqa":
             from .frozen_teacher import freeze_for_inference
@@ -109,10 +122,24 @@ class Scorer:
         self.max_pixels = max_pixels
         self.formats = formats
 
+    def __repr__(self) -> str:
+        size = self.processor.size
+        pixels = f"{size['width']}x{size['height']} pixels" if self.processor.do_resize else "pixels as they are"
+        return (
+            f"Scorer({type(self.model).__name__} from {self.model.name_or_path or 'memory'}, {pixels}, "
+            f"device={str(self.device)!r}, dtype={str(self.dtype).removeprefix('torch.')!r}, "
+            f"batch_size={self.batch_size}, workers={self.workers})"
+        )
+
     @cached_property
     def fingerprint(self) -> str:
-        """Names what scores follow from: weights, configuration, processor, type and code, as 32 hex digits."""
-        return fingerprint(self.model, self.model.config.to_dict(), self.processor.to_dict(), str(self.dtype))
+        """Names what scores follow from: 32 hexadecimal digits over weights, configuration, processor, type and code.
+
+        Another calibration is not in it, as it changes percentiles and intervals and no score. It is computed when it
+        is first asked for, in about a second per gigabyte of weights.
+        """
+        config = _what_scores_follow_from(self.model.config.to_dict())
+        return fingerprint(self.model, config, self.processor.settings(), str(self.dtype))
 
     @classmethod
     def from_pretrained(
@@ -146,37 +173,48 @@ class Scorer:
             found = f"model_type {kind!r}" if kind else "no config.json with a model_type"
             raise ValueError(f"{source} is no checkpoint of dpiqa: expected dpiqa or dpiqa-student, found {found}.")
         dtype = _pick_dtype(kwargs.get("dtype", "auto"), kind, device)
+        prepare_after_fork(device)
         # In the final type and layout from the start: a teacher's weights then exist only once.
-        try:
+        with _without_weights_bar():
             loaded = AutoModel.from_pretrained(source, dtype=dtype, **hub)
-        except SafetensorError as error:
-            raise OSError(f"{source}: the weights are damaged or cut short ({error}).") from error
         loaded = loaded.to(memory_format=torch.channels_last)
         return cls(loaded, DPIQAImageProcessor.from_pretrained(source, **hub), **kwargs)
+
+    @overload
+    def __call__(
+        self, images: str | os.PathLike[str] | bytes | Image.Image | Mapping[str, Any], *, return_map: bool = ...
+    ) -> Score: ...
 
     @overload
     def __call__(self, images: list[Any] | tuple[Any, ...], *, return_map: bool = ...) -> list[Score]: ...
 
     @overload
-    def __call__(self, images: ImageSource, *, return_map: bool = ...) -> Score: ...
+    def __call__(self, images: Any, *, return_map: bool = ...) -> Any: ...
 
     def __call__(self, images: Any, *, return_map: bool = False) -> Score | list[Score]:
-        """Scores one image or a list of any mix of what [`dpiqa.open_image`] takes.
+        """Scores one image, or several of any mix of what [`dpiqa.open_image`] takes.
 
         Args:
-            images: Path, bytes, file, PIL image, NumPy array or tensor; or a list or tuple of them.
+            images: Path, bytes, file, PIL image, (height, width, 3) array, (3, height, width) tensor, or entry of a
+                data set's `image` column; or several of them: a list, a tuple, a generator such as `Path.glob` gives,
+                a column of pandas or of `datasets`, a (batch, height, width, 3) array or a (batch, 3, height, width)
+                tensor.
             return_map: Whether to fill in `quality_map`.
 
         Returns:
-            A [`Score`], or a list of them in the order of the images. In a list, an image that cannot be scored has
-            a `Score` with `error` set, and the others are scored all the same.
+            A [`Score`], or a list of them in the order of the images. Among several, an image that cannot be scored
+            has a `Score` with `error` set, and the others are scored all the same.
 
         Raises:
-            ImageError: When the only image cannot be scored (also OSError, ValueError: see `open_image`).
+            ImageError: When the only image cannot be scored (also OSError, ValueError, TypeError: see `open_image`).
+            ValueError: When the model gives the only image no finite number.
         """
-        if isinstance(images, list | tuple):
+        if not is_one_image(images):
             return list(self.stream(images, return_map=return_map))
-        return self._score_batch([self._read(images)], return_map)[0]
+        score = self._score_batch([self._read(images)], return_map)[0]
+        if score.error is not None:
+            raise ValueError(f"{describe(images)}: {score.error}")
+        return replace(score, path=path_of(images))
 
     def stream(self, images: Iterable[ImageSource], *, return_map: bool = False) -> Iterator[Score]:
         """Scores any number of images in order, in constant memory.
@@ -187,20 +225,27 @@ class Scorer:
 
         Yields:
             One [`Score`] per image, with `error` set where it cannot be scored.
+
+        Raises:
+            TypeError: When it is one image.
         """
+        if is_one_image(images):
+            raise TypeError(f"Expected several images, got {describe(images)}: call the Scorer with one image.")
         source = iter(images)
-        pending: deque[Future[PhotoPixels | Score]] = deque()
+        pending: deque[tuple[str | None, Future[PhotoPixels | Score]]] = deque()
         pool = ThreadPoolExecutor(self.workers, thread_name_prefix="dpiqa-decode")
         try:
             while True:
                 for image in islice(source, 3 * self.batch_size - len(pending)):
-                    pending.append(pool.submit(self._read_or_error, image))
+                    pending.append((path_of(image), pool.submit(self._read_or_error, image)))
                 if not pending:
                     return
-                batch = [pending.popleft().result() for _ in range(min(self.batch_size, len(pending)))]
-                scores = iter(self._score_batch([item for item in batch if isinstance(item, PhotoPixels)], return_map))
-                for item in batch:
-                    yield item if isinstance(item, Score) else next(scores)
+                taken = [pending.popleft() for _ in range(min(self.batch_size, len(pending)))]
+                batch = [(path, photo.result()) for path, photo in taken]
+                readable = [photo for _, photo in batch if isinstance(photo, PhotoPixels)]
+                scores = iter(self._score_batch(readable, return_map))
+                for path, photo in batch:
+                    yield replace(photo if isinstance(photo, Score) else next(scores), path=path)
         finally:
             pool.shutdown(cancel_futures=True)
 
@@ -211,7 +256,7 @@ class Scorer:
         try:
             return self._read(image)
         except OPENING_ERRORS as error:
-            return Score(float("nan"), error=reason_of(error, describe(image)))
+            return Score(math.nan, error=reason_of(error, describe(image)))
 
     @torch.inference_mode()
     def _score_batch(self, batch: list[PhotoPixels], return_map: bool) -> list[Score]:
@@ -219,21 +264,46 @@ class Scorer:
             return []
         if len({photo.pixels.shape for photo in batch}) > 1:  # a processor that does not resize
             return [score for photo in batch for score in self._score_batch([photo], return_map)]
+        prepare_after_fork(self.device)
         pixels = torch.from_numpy(self.processor.normalise(np.stack([photo.pixels for photo in batch])))
         output = self.model(pixels.to(self.device, self.dtype, memory_format=torch.channels_last))
         values = output.score.double().cpu().numpy()
         maps: Sequence[np.ndarray | None] = [None] * len(batch)
         if return_map and output.quality_map is not None:
             maps = list(output.quality_map.float().cpu().numpy())
-        return [
-            replace(self.calibrated(float(value)), quality_map=quality_map, width=photo.width, height=photo.height)
-            for value, quality_map, photo in zip(values, maps, batch, strict=True)
-        ]
+        scores = []
+        for value, quality_map, photo in zip(values.tolist(), maps, batch, strict=True):
+            if math.isfinite(value):
+                score = replace(self.calibrated(value), quality_map=quality_map)
+            else:
+                score = Score(
+                    math.nan, error=f"the model gave {value}: its weights are damaged, or do not suit {self.dtype}."
+                )
+            scores.append(replace(score, width=photo.width, height=photo.height))
+        return scores
 
     def calibrated(self, score: float) -> Score:
         """Adds the percentile and the interval from the checkpoint's calibration to a bare score."""
         calibration = calibrate(score, self.model.config)
         return Score(score, calibration.percentile, calibration.interval)
+
+
+def _what_scores_follow_from(config: dict[str, Any]) -> dict[str, Any]:
+    return {
+        key: _what_scores_follow_from(value) if isinstance(value, dict) else value
+        for key, value in config.items()
+        if key not in _NOT_IN_FINGERPRINT
+    }
+
+
+@contextmanager
+def _without_weights_bar() -> Iterator[None]:
+    """Keeps transformers' bar for reading weights off the terminal, not the bars of downloads."""
+    hook = logging.set_tqdm_hook(lambda factory, args, kwargs: logging.EmptyTqdm(*args, **kwargs))
+    try:
+        yield
+    finally:
+        logging.set_tqdm_hook(hook)
 
 
 def pick_device(device: str | torch.device = "auto") -> torch.device:

@@ -1,0 +1,78 @@
+"""What teacher and student have in common as models of transformers."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+from safetensors import SafetensorError
+from transformers import PreTrainedModel
+
+_NAMED_KEYS = 3
+
+
+class DPIQAPreTrainedModel(PreTrainedModel):
+    """Takes pixels, and loads a checkpoint whole or not at all."""
+
+    main_input_name = "pixel_values"
+    input_modalities = ("image",)
+    supports_gradient_checkpointing = True
+    # The loss is a mean over the batch: Trainer divides by the number of accumulation steps itself.
+    accepts_loss_kwargs = False
+
+    @classmethod
+    def from_pretrained(
+        cls,
+        pretrained_model_name_or_path: str | os.PathLike[str] | None,
+        *args: Any,
+        output_loading_info: bool = False,
+        ignore_mismatched_sizes: bool = False,
+        **kwargs: Any,
+    ) -> Any:
+        """Loads a checkpoint, as `PreTrainedModel.from_pretrained` does, and refuses weights that do not fit.
+
+        transformers gives random values to what a checkpoint lacks. A score of random weights looks like any other,
+        so that here this is an error, unless the caller asks for it: with `output_loading_info=True`, which answers
+        what is missing, or with `ignore_mismatched_sizes=True`, which makes a start for training.
+
+        Args:
+            pretrained_model_name_or_path: Folder or Hub id; only safetensors are read.
+            *args: As in transformers.
+            output_loading_info: Whether to return (model, dict with `missing_keys` and `unexpected_keys`).
+            ignore_mismatched_sizes: Whether weights may be missing, superfluous or of another shape.
+            **kwargs: As in transformers, such as `dtype`, `device_map`, `revision` and `cache_dir`.
+
+        Raises:
+            OSError: When there is no such checkpoint, or its file of weights is damaged.
+            ValueError: When weights are missing, or the model has no place for some.
+        """
+        kwargs.setdefault("use_safetensors", True)
+        source = pretrained_model_name_or_path
+        try:
+            model, info = super().from_pretrained(
+                source, *args, output_loading_info=True, ignore_mismatched_sizes=ignore_mismatched_sizes, **kwargs
+            )
+        except SafetensorError as error:
+            raise OSError(f"{source}: the file of weights is damaged or cut short ({error}).") from error
+        if output_loading_info:
+            return model, info
+        problems = [
+            f"{kind} {_some(info[keys])}"
+            for kind, keys in (("without", "missing_keys"), ("with unknown", "unexpected_keys"))
+            if info[keys]
+        ]
+        if problems and not ignore_mismatched_sizes:
+            raise ValueError(
+                f"The weights of {source} do not fit a {cls.__name__} of its config.json: they are "
+                f"{' and '.join(problems)}. Get the files again from where they came from. To start a training with "
+                "random values in place of what is missing, load it with ignore_mismatched_sizes=True."
+            )
+        return model
+
+
+def _some(keys: set[str]) -> str:
+    named = ", ".join(sorted(keys)[:_NAMED_KEYS])
+    return named if len(keys) <= _NAMED_KEYS else f"{named} and {len(keys) - _NAMED_KEYS} more"
+
+
+__all__ = ["DPIQAPreTrainedModel"]
