@@ -14,6 +14,8 @@ from transformers.image_utils import IMAGENET_STANDARD_MEAN, IMAGENET_STANDARD_S
 
 from .images import DEFAULT_MAX_PIXELS, ImageSource, is_one_image, open_with_size
 
+_SETTINGS = "do_resize size resample do_rescale rescale_factor do_normalize image_mean image_std".split()
+
 
 class PhotoPixels(NamedTuple):
     """A photo as the processor resized it.
@@ -129,6 +131,11 @@ class DPIQAImageProcessor(PilBackend):
         for channel in range(3):
             values[..., channel] = table[:, channel][pixels[..., channel]]
         return np.moveaxis(values, -1, -3)
+
+    def settings(self) -> dict[str, Any]:
+        """All that pixels follow from, beside the photo and the code; for fingerprints."""
+        own = self.to_dict()
+        return {name: own.get(name) for name in _SETTINGS}
 
     def preprocess(
         self,

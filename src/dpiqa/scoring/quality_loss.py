@@ -73,8 +73,10 @@ class QualityLoss(nn.Module):
         self.size = (processor.size["height"], processor.size["width"]) if processor.do_resize else None
         self.mode = _MODES.get(processor.resample, "bilinear")
         mean, std = (processor.image_mean, processor.image_std) if processor.do_normalize else ((0.0,) * 3, (1.0,) * 3)
-        self.register_buffer("mean", torch.tensor(mean).view(1, 3, 1, 1), persistent=False)
-        self.register_buffer("std", torch.tensor(std).view(1, 3, 1, 1), persistent=False)
+        # The processor scales bytes before it normalises; images here are bytes / 255.
+        scale = 255 * (processor.rescale_factor if processor.do_rescale else 1)
+        self.register_buffer("mean", torch.tensor(mean).view(1, 3, 1, 1) / scale, persistent=False)
+        self.register_buffer("std", torch.tensor(std).view(1, 3, 1, 1) / scale, persistent=False)
 
     def train(self, mode: bool = True) -> QualityLoss:
         """Leaves the model in eval mode."""
