@@ -55,7 +55,7 @@ def test_every_pixel_has_a_gradient_through_resizing_and_normalisation(tiny_stud
     assert (image.grad != 0).float().mean() > 0.9
 
 
-@pytest.mark.parametrize("scaling", [{}, {"rescale_factor": 1 / 127.5}, {"do_rescale": False}])
+@pytest.mark.parametrize("scaling", [{}, {"rescale_factor": 1 / 127.5}])
 def test_pixels_are_prepared_as_by_the_processor(tiny_student, images, photos, scaling):
     processor = DPIQAImageProcessor(
         size={"height": 64, "width": 96},
