@@ -488,3 +488,27 @@ class TestPhotosInside:
     def test_options_that_need_files_are_errors(self, save, tmp_path, options):
         with pytest.raises(ValueError, match="for released sets and tables of paths only"):
             self.load(save("train", 30), tmp_path, **options)
+
+
+class TestDescriptionsWithOddNames:
+    def test_a_path_with_an_equals_sign_may_have_a_scale(self, tmp_path):
+        (tmp_path / "a=b.csv").write_text("path,mos\n")
+        name = str(tmp_path / "a=b.csv")
+        assert DataSource.parse(name) == DataSource(name)
+        assert DataSource.parse(f"{name}:1:5") == DataSource(name, None, (1.0, 5.0))
+
+    @pytest.mark.parametrize("text", ["koniq10k=/data/k:1:5", "koniq10k:1:5"])
+    def test_a_release_takes_no_other_scale(self, text):
+        with pytest.raises(ValueError, match="KonIQ-10k has a rating scale of its own"):
+            DataSource.parse(text)
+
+
+def test_a_table_of_training_photos_stays_one_when_it_is_prepared(tmp_path):
+    releases.save_pictures(tmp_path, [f"{index}.png" for index in range(20)])
+    rows = [f"{index}.png,{index / 20},train" for index in range(20)]
+    (tmp_path / "photos.csv").write_text("\n".join(["path,mos,split", *rows]) + "\n")
+    before = load_iqa_splits(tmp_path / "photos.csv")
+    prepare_dataset(before, tmp_path / "prepared")
+    after = load_iqa_splits(tmp_path / "prepared", cache_dir=str(tmp_path / "cache"))
+    assert len(after["test"]) == 0
+    assert after.digest == before.digest

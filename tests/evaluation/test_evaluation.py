@@ -347,3 +347,15 @@ def test_other_tools_stand_in_the_table_of_consistency(tmp_path, photo):
     result = CliRunner().invoke(app, [str(part) for part in command])
     assert result.exit_code == 0, result.output
     assert "| jpeg | 100% | 100% |" in (tmp_path / "out" / "consistency.md").read_text()
+
+
+def test_a_missing_deviation_in_one_of_several_splits_ends_nothing(tmp_path, tiny_checkpoint):
+    releases.save_pictures(tmp_path, [f"{index}.png" for index in range(40)])
+    rows = [f"{index}.png,{index / 40},{0.1 if index else ''}" for index in range(40)]
+    (tmp_path / "photos.csv").write_text("\n".join(["path,mos,std", *rows]) + "\n")
+    results = run(
+        [str(tiny_checkpoint)], [str(tmp_path / "photos.csv")], tmp_path / "out", seeds=range(6), resamples=0
+    )
+    assert "srcc" in results[0].metrics
+    assert "outlier_ratio" not in results[0].metrics
+    assert "[0." not in (tmp_path / "out" / "results.md").read_text()

@@ -44,7 +44,9 @@ def load_embedded(source: DataSource, hub_options: dict[str, Any]) -> tuple[Data
     mos_range = _mos_range(parts, source)
     photos = concatenate_datasets([_unified(part, name, source, mos_range) for name, part in parts.items()])
     check_scores(photos["mos_raw"][:], mos_range, source)
-    if not {"validation", "test"} & set(photos["split"][:]):  # "train" is what `datasets` calls what was never cut
+    # "train" is what `datasets` calls what was never cut; a prepared data set says itself what it came with.
+    is_prepared = RELEASED_SPLIT in next(iter(parts.values())).column_names
+    if not is_prepared and not {"validation", "test"} & set(photos["split"][:]):
         photos = with_column(photos, "split", [None] * len(photos))
     return photos, mos_range
 

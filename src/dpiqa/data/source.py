@@ -36,7 +36,7 @@ class DataSource:
         mos_range: The MOS that become 0 and 1; needed where the data set is not a release and not in [0, 1].
 
     Raises:
-        ValueError: When `mos_range` is not two ascending, finite numbers.
+        ValueError: When `mos_range` is not two ascending, finite numbers, or the data set is a release.
     """
 
     name: str
@@ -46,6 +46,8 @@ class DataSource:
     def __post_init__(self) -> None:
         if self.mos_range is not None:
             check_mos_range(self.mos_range)
+            if self.release is not None:
+                raise ValueError(f"{self.release.title} has a rating scale of its own: leave the MOS range out.")
 
     @classmethod
     def parse(cls, text: str, mos_range: tuple[float, float] | None = None) -> DataSource:
@@ -55,13 +57,17 @@ class DataSource:
             text: The description, as on a command line.
             mos_range: The rating scale of tables and Hub data sets that do not name their own.
         """
-        name, root = text, ""
-        if not Path(text).exists():  # what is there is meant as it stands, whatever characters its path has
-            name, _, root = text.partition("=")
-            scale = _WITH_SCALE.fullmatch(name)
-            if scale and _is_number(scale["low"]) and _is_number(scale["high"]):
-                name, mos_range = scale["name"], (float(scale["low"]), float(scale["high"]))
-        return cls(name, root or None, None if name in RELEASES else mos_range)
+        # What is there is meant as it stands, whatever characters its path has.
+        if Path(text).exists():
+            return cls(text, None, mos_range)
+        scale = _WITH_SCALE.fullmatch(text)
+        if scale and _is_number(scale["low"]) and _is_number(scale["high"]):
+            text, mos_range = scale["name"], (float(scale["low"]), float(scale["high"]))
+            if Path(text).exists():
+                return cls(text, None, mos_range)
+        name, _, root = text.partition("=")
+        # The option is for what has no scale of its own; a scale in the description itself is refused.
+        return cls(name, root or None, mos_range if scale or name not in RELEASES else None)
 
     @classmethod
     def of(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import logging
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -16,6 +17,9 @@ from .report import markdown_table
 PRISTINE = "pristine"
 COLUMNS = ("distortion", "steps down", "photos in order", "drop to level 5")
 """The columns of the tables."""
+
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -85,6 +89,15 @@ def read_distorted(folder: str | Path) -> list[Distorted]:
         raise _incomplete(folder, f"{LABELS} lacks {len(missing)} photos, such as {name}, {kind}, level {level}")
     if not rows:
         raise _incomplete(folder, "dpiqa distort was cut off before its first photo")
+    unlisted = {path.name for path in folder.glob("*.png")} - {row.name for row in rows}
+    if unlisted:
+        logger.warning(
+            "%s looks cut off: %d pictures are not in %s. What is evaluated are the photos of which all versions are "
+            "there. Run dpiqa distort again with --overwrite for the others.",
+            folder,
+            len(unlisted),
+            LABELS,
+        )
     lost = [row.name for row in rows if not row.path.exists()]
     if lost:
         raise _incomplete(folder, f"{len(lost)} of {len(rows)} photos are missing, such as {lost[0]}")

@@ -313,6 +313,9 @@ def _median(results: Sequence[Result]) -> Result:
     """The first result with medians in place of its figures."""
     metrics = {}
     for name, metric in results[0].metrics.items():
+        # Deviations of the opinions may be missing in one of the splits.
+        if not all(name in result.metrics for result in results):
+            continue
         figures = [result.metrics[name] for result in results]
         metrics[name] = metric | {key: float(np.median([f[key] for f in figures])) for key in ("value", "low", "high")}
     return replace(results[0], metrics=metrics)

@@ -180,7 +180,8 @@ def _cell(result: Result, name: str) -> str:
         return "-"
     cell = f"{metric['value']:.3f}"
     if name == "srcc":
-        return f"{cell} [{metric['low']:.3f}..{metric['high']:.3f}]"
+        has_interval = metric["low"] < metric["high"]  # not without resamples, nor for constant scores
+        return f"{cell} [{metric['low']:.3f}..{metric['high']:.3f}]" if has_interval else cell
     if name == "interval_coverage" and result.nominal_coverage is not None:
         return f"{cell} ({result.nominal_coverage:.2f})"
     return cell

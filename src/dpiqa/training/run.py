@@ -172,6 +172,9 @@ class Run:
         card.fill(trainer, self.counts, results)
         card.save(output)
         Console().print(*to_tables(results), crop=False)
+        srccs = [result.metrics["srcc"]["value"] for result in results]
+        if srccs[-1] < srccs[0]:
+            print(f"The test photos speak for the model as it was: SRCC {srccs[0]:.3f}, now {srccs[-1]:.3f}.")
         print(self.outcome_in_words())
         return results
 
