@@ -76,7 +76,7 @@ setup(
         "pyarrow>=24.0",
         "pyyaml>=6.0.2",
         "scipy>=1.15",
-        "typer>=0.26",
+        "typer>=0.27",
         "rich>=14.3",
     ],
     extras_require=extras,
