@@ -113,7 +113,7 @@ def logistic_fit(
         top, bottom = (y.max(), y.min()) if rising else (y.min(), y.max())
         start = (top, bottom, 0.0, 1.0) if near is None else near.parameters
         # The search may try curves too steep for a float; they are not the best ones.
-        with warnings.catch_warnings(), np.errstate(over="ignore"):
+        with warnings.catch_warnings(), np.errstate(over="ignore", divide="ignore", invalid="ignore"):
             warnings.simplefilter("ignore", OptimizeWarning)
             try:
                 best, _ = curve_fit(_logistic, z, y, start, jac=_logistic_slopes, maxfev=5000)
