@@ -4,7 +4,8 @@ VENV := .venv
 BIN = $(VENV)/bin
 TORCH := 2.13.0
 CPU_INDEX := https://download.pytorch.org/whl/cpu
-PYTEST = HF_HUB_OFFLINE=1 $(BIN)/python -m pytest
+# The networks of the tests are so small that a second thread costs more than it gives.
+PYTEST = HF_HUB_OFFLINE=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest
 
 .PHONY: demo check test test-lowest test-core quality style docs bench clean
 

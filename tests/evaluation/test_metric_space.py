@@ -63,6 +63,7 @@ def scores_and_mos():
     return mos + 0.1 * rng.standard_normal(50), mos
 
 
+@pytest.mark.slow
 class TestPage:
     def test_its_endpoint_gives_the_figures_of_the_package(self, client, scores_and_mos):
         lines = [f"{score},{mos}" for score, mos in zip(*scores_and_mos, strict=True)]
@@ -118,6 +119,7 @@ class TestColumns:
             space.read_columns(text)
 
 
+@pytest.mark.slow
 class TestFolder:
     def test_it_builds_beside_a_copy_of_the_package_without_torch(self, tmp_path):
         shutil.copytree(FOLDER, tmp_path / "space")

@@ -31,6 +31,7 @@ print(max(abs(value - expected) for value in scored["score"]))
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="processes are not forked here")
+@pytest.mark.slow
 def test_a_scorer_made_before_the_fork(tiny_checkpoint, photo, save, tmp_path):
     environment = os.environ | {"HF_DATASETS_CACHE": str(tmp_path / "cache"), "OMP_NUM_THREADS": "2"}
     command = [sys.executable, "-c", SCRIPT, str(tiny_checkpoint), str(save(photo, "photo.png"))]
