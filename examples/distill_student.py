@@ -1,9 +1,11 @@
 """Distils a teacher into a small student, in Python.
 
-    python examples/distill_student.py koniq10k /data/KonIQ-10k --teacher my-teacher --backbone efficientnet-b0
+    python examples/distill_student.py koniq10k=/data/KonIQ-10k --teacher my-teacher --backbone efficientnet-b0
 
 `dpiqa train distill` does the same and more: ImageNet weights, calibration, results and a model card.
 """
+
+from typing import Annotated
 
 import typer
 
@@ -21,8 +23,7 @@ from dpiqa.data import load_iqa_splits
 
 
 def main(
-    data: str,
-    root: str,
+    data: Annotated[str, typer.Argument(metavar="NAME=FOLDER", help="Released set and its folder, or a table.")],
     teacher: str = "my-teacher",
     backbone: str = "efficientnet-b7",
     image_size: int = 512,
@@ -31,7 +32,10 @@ def main(
     output: str = "my-student",
 ) -> None:
     """Trains a student with random weights on opinion scores and on the teacher's feature maps."""
-    splits = load_iqa_splits(data, root)
+    try:
+        splits = load_iqa_splits(data)
+    except (OSError, ValueError) as error:
+        raise SystemExit(str(error)) from None
     model = DPIQAModel.from_pretrained(teacher)
     # The teacher runs once per photo, and its feature maps are kept. It may see the photos at another size.
     feature_maps = TeacherTargets(model, DPIQAImageProcessor.from_pretrained(teacher), f"{output}/feature-maps")

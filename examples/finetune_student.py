@@ -26,7 +26,10 @@ def main(
     table: str, output: str = "my-student", mos_range: tuple[float, float] = (0, 1), epochs: int = 10, model: str = ""
 ) -> None:
     """Fine-tunes a student on a table of `path,mos`."""
-    splits = load_iqa_splits(table, mos_range=mos_range)
+    try:
+        splits = load_iqa_splits(table, mos_range=mos_range)
+    except (OSError, ValueError) as error:
+        raise SystemExit(str(error)) from None
     start = model or bundled_checkpoint()
     processor = DPIQAImageProcessor.from_pretrained(start)
     student = DPIQAStudent.from_pretrained(start, dtype=torch.float32)

@@ -207,6 +207,12 @@ class TestOwnPhotos:
         assert len(load_iqa_dataset(table, mos_range=(1, 5))) == 6
         assert not (folder / "home").exists()
 
+    def test_a_table_is_read_without_progress_bars(self, folder, capfd):
+        Dataset.from_list(self.ROWS).to_csv(folder / "labels.csv")
+        capfd.readouterr()
+        load_iqa_dataset(folder / "labels.csv", mos_range=(1, 5))
+        assert capfd.readouterr().err == ""
+
     def test_paths_start_from_the_root(self, folder, tmp_path_factory):
         table = tmp_path_factory.mktemp("elsewhere") / "labels.csv"
         Dataset.from_list(self.ROWS).to_csv(table)
@@ -214,7 +220,9 @@ class TestOwnPhotos:
 
     def test_a_scale_that_does_not_fit_is_an_error(self, folder):
         Dataset.from_list(self.ROWS).to_csv(folder / "labels.csv")
-        with pytest.raises(ValueError, match=r"from 1 to 5, outside of 0 to 1: give the MOS range"):
+        with pytest.raises(
+            ValueError, match=r"from 1 to 5, outside of 0 to 1: give the rating scale, such as --mos-range"
+        ):
             load_iqa_dataset(folder / "labels.csv")
 
     def test_an_image_folder_with_metadata(self, folder):
@@ -270,8 +278,13 @@ class TestDataSource:
 
     def test_the_option_is_for_data_sets_without_a_scale_of_their_own(self):
         assert DataSource.parse("photos.csv", (0, 10)).mos_range == (0, 10)
-        assert DataSource.parse("photos.csv:1:5", (0, 10)).mos_range == (1, 5)
+        assert DataSource.parse("photos.csv:1:5", (1, 5)).mos_range == (1, 5)
         assert DataSource.parse("koniq10k=/data/k", (0, 10)).mos_range is None
+
+    def test_two_scales_for_one_table_are_refused(self):
+        for read in (DataSource.parse, lambda text, scale: DataSource.of(text, mos_range=scale)):
+            with pytest.raises(ValueError, match="names its rating scale, and another one was given, 0:10"):
+                read("photos.csv:1:5", (0, 10))
 
     @pytest.mark.parametrize("scale", [(1, 1), (float("nan"), float("nan")), (0, float("inf"))])
     def test_what_is_no_scale_is_refused_at_once(self, scale):

@@ -19,6 +19,7 @@ from dpiqa.evaluation.evaluate import evaluate as run
 from dpiqa.evaluation.evaluate import evaluate_photos
 from dpiqa.evaluation.report import read_results, to_eval_results
 from support import releases
+from support.commands import dpiqa, usage_error
 
 
 @pytest.fixture
@@ -32,7 +33,7 @@ def sets(tmp_path):
 @pytest.fixture
 def evaluate(sets, tiny_checkpoint):
     def evaluate(*arguments, data=("biq2021", "spaq"), model=True):
-        command = ["evaluate", "-o", str(sets / "results"), "--resamples", "20"]
+        command = ["evaluate", "-o", str(sets / "results"), "--resamples", "20", "--overwrite"]
         command += [part for name in data for part in ("--data", f"{name}={sets / name}")]
         command += ["--model", str(tiny_checkpoint)] if model else []
         return CliRunner().invoke(app, [*command, *map(str, arguments)])
@@ -52,7 +53,7 @@ def test_results_for_every_data_set_and_part(evaluate, sets):
     assert ("spaq", "test", 2) in parts
     assert [part for _, part, _ in parts[:2]] == ["test", "test, unseen scenes"]
     assert "SRCC by data set" in result.output
-    assert (sets / "results" / "biq2021--tiny-checkpoint.png").stat().st_size > 5000
+    assert (sets / "results" / "plots" / "biq2021" / "tiny-checkpoint.png").stat().st_size > 5000
 
 
 def test_scores_are_those_of_the_scorer(evaluate, sets, tiny_checkpoint):
@@ -110,8 +111,20 @@ class TestKeptScores:
         log.write_text(complete[:-4])  # killed in the middle of the last line
         scored.clear()
         evaluate(data=["spaq"])
-        assert [line[:70] for line in log.read_text().splitlines()] == [line[:70] for line in complete.splitlines()]
+        assert [line[:64] for line in log.read_text().splitlines()] == [line[:64] for line in complete.splitlines()]
         assert len(scored) == 1
+
+    @pytest.mark.parametrize(("old", "new"), [(".", "x"), (".", "1"), ("0.", "0.0"), ("0.", "nan")])
+    def test_a_line_that_a_disk_has_changed_is_scored_again(self, evaluate, sets, scored, old, new):
+        evaluate(data=["spaq"])
+        first = results_of(sets)[0].metrics["rmse"]["value"]
+        (log,) = (sets / "results" / "cache").iterdir()
+        lines = log.read_text().splitlines(keepends=True)
+        log.write_text("".join([lines[0][:64] + lines[0][64:].replace(old, new, 1), *lines[1:]]))
+        scored.clear()
+        assert evaluate(data=["spaq"]).exit_code == 0
+        assert len(scored) == 1
+        assert results_of(sets)[0].metrics["rmse"]["value"] == pytest.approx(first)
 
     def test_a_model_that_was_trained_again_is_scored_again(self, evaluate, sets, tiny_checkpoint):
         evaluate(data=["spaq"])
@@ -152,7 +165,7 @@ class TestKeptScores:
                 releases.picture(seed + index).save(sets / folder / f"{index}.png")
             lines = "".join(f"{index}.png,{index / 4}\n" for index in range(4))
             (sets / folder / "photos.csv").write_text("path,mos\n" + lines)
-        options = {"split": "all", "resamples": 0}
+        options = {"split": "all", "resamples": 0, "overwrite": True}
         run_b = lambda output: run([str(tiny_checkpoint)], [str(sets / "b/photos.csv")], output, **options)  # noqa: E731
         run([str(tiny_checkpoint)], [str(sets / "a/photos.csv")], sets / "one", **options)
         assert run_b(sets / "one") == run_b(sets / "two")
@@ -175,6 +188,25 @@ class TestDamagedPhoto:
         evaluate("--split", "train", "--allow-missing", data=["spaq"])
         row = results_of(sets)[0]
         assert (row.photos, row.errors) == (damaged - 1, 0)
+
+    @pytest.mark.parametrize(
+        ("options", "consequence"), [((), "counted as errors"), (("--allow-missing",), "left out")]
+    )
+    def test_it_is_named(self, evaluate, sets, damaged, caplog, options, consequence):
+        first = load_iqa_splits("spaq", sets / "spaq")["train"]["name"][0]
+        evaluate("--split", "train", *options, data=["spaq"])
+        assert f"spaq: 1 of {damaged} photos have no score: {first} (" in caplog.text
+        assert f"They are {consequence}." in caplog.text
+
+    def test_counts_are_medians_over_seeds_as_figures_are(self, sets, tiny_checkpoint):
+        splits = [load_iqa_splits("spaq", sets / "spaq", seed=seed)["test"]["name"][:] for seed in range(3)]
+        (name,) = sorted(set(splits[0]) - set(splits[1]) - set(splits[2]))[:1]
+        photo = sets / "spaq" / "TestImage" / name
+        photo.write_bytes(photo.read_bytes()[:-100])
+        # In test with seed 0, in train with seeds 1 and 2.
+        options = {"split": "train", "seeds": (0, 1, 2), "resamples": 0}
+        (result,) = run([str(tiny_checkpoint)], [f"spaq={sets / 'spaq'}"], sets / "out", **options).results
+        assert result.errors == 1
 
     def test_in_an_official_set_it_is_counted_too(self, evaluate, sets):
         test = load_iqa_splits("biq2021", sets / "biq2021")["test"]
@@ -228,7 +260,7 @@ class TestWhatIsEvaluated:
     def test_the_rating_scale_is_an_option(self, evaluate, sets, table):
         path = table()
         path.write_text(path.read_text().replace("0.95", "5"))
-        assert "MOS range" in " ".join(evaluate("--data", path, "--split", "all", data=[]).output.split())
+        assert "--mos-range 1 5" in " ".join(evaluate("--data", path, "--split", "all", data=[]).output.split())
         result = evaluate("--data", path, "--mos-range", 0, 5, "--split", "all", data=[])
         assert result.exit_code == 0, result.output
 
@@ -337,23 +369,94 @@ def test_a_missing_extra_is_named_before_anything_is_scored(evaluate, scored, mo
     assert f'{extra} is not installed: pip install "dpiqa[eval]"' in " ".join(result.output.replace("│", " ").split())
 
 
-def test_other_tools_stand_in_the_table_of_consistency(tmp_path, photo):
-    photo.save(tmp_path / "china.png")
-    make_distorted_set([tmp_path / "china.png"], tmp_path / "set", kinds=["jpeg"])
-    falling = {"china.png": 1.0} | {f"china--jpeg-{level}.png": 1 - level / 10 for level in range(1, 6)}
-    lines = [f"{name},{score}" for name, score in falling.items()]
-    (tmp_path / "peer.csv").write_text("\n".join(["name,score", *lines]) + "\n")
-    command = ["evaluate", "--data", tmp_path / "set", "--predictions", tmp_path / "peer.csv", "-o", tmp_path / "out"]
-    result = CliRunner().invoke(app, [str(part) for part in command])
-    assert result.exit_code == 0, result.output
-    assert "| jpeg | 100% | 100% |" in (tmp_path / "out" / "consistency.md").read_text()
+class TestDistortedSets:
+    @pytest.fixture
+    def distorted(self, tmp_path, photo):
+        photo.save(tmp_path / "china.png")
+        make_distorted_set([tmp_path / "china.png"], tmp_path / "set", kinds=["jpeg"], max_side=64)
+        return tmp_path / "set"
+
+    @pytest.fixture
+    def other(self, tmp_path):
+        falling = {"china.png": 1.0} | {f"china--jpeg-{level}.png": 1 - level / 10 for level in range(1, 6)}
+        lines = [f"{name},{score}" for name, score in falling.items()]
+        (tmp_path / "peer.csv").write_text("\n".join(["name,score", *lines]) + "\n")
+        return tmp_path / "peer.csv"
+
+    def test_other_tools_stand_in_the_table(self, tmp_path, distorted, other):
+        result = dpiqa("evaluate", "--data", distorted, "--predictions", other, "-o", tmp_path / "out")
+        assert result.exit_code == 0, result.output
+        assert "| jpeg | 100% | 100% |" in (tmp_path / "out" / "consistency.md").read_text()
+
+    def test_other_tools_may_have_scored_these_alone(self, evaluate, sets, distorted, other):
+        result = evaluate("--data", distorted, "--predictions", other, data=["spaq"])
+        assert result.exit_code == 0, result.output
+        assert [row.model for row in results_of(sets)] == ["tiny-checkpoint"]
+        assert "peer on set" in (sets / "results" / "consistency.md").read_text()
+
+    def test_one_name_of_two_data_sets_is_an_error(self, tmp_path, sets, distorted, tiny_checkpoint):
+        distorted.rename(tmp_path / "spaq2")
+        (tmp_path / "a").mkdir()
+        releases.save_pictures(tmp_path / "a", ["0.png", "1.png"])
+        (tmp_path / "a" / "spaq2.csv").write_text("path,mos\n0.png,0\n1.png,1\n")
+        data = [str(tmp_path / "spaq2"), str(tmp_path / "a" / "spaq2.csv")]
+        with pytest.raises(ValueError, match="Two data sets have the name spaq2"):
+            run([str(tiny_checkpoint)], data, tmp_path / "out")
+
+    def test_predictions_of_none_of_the_photos_are_an_error(self, tmp_path, distorted):
+        (tmp_path / "peer.csv").write_text("name,score\nother.png,1\n")
+        message = usage_error(
+            "evaluate", "--data", distorted, "--predictions", tmp_path / "peer.csv", "-o", tmp_path / "out"
+        )
+        assert "no photo of these data sets is in the file" in message
+
+
+class TestOutput:
+    def test_results_are_not_replaced_unasked(self, tmp_path, sets, tiny_checkpoint, scored):
+        command = ["evaluate", "--data", f"spaq={sets / 'spaq'}", "--model", tiny_checkpoint, "-o", tmp_path / "out"]
+        assert dpiqa(*command).exit_code == 0
+        before = (tmp_path / "out" / "results.json").read_text()
+        scored.clear()
+        message = usage_error(*command, "--resamples", "0")
+        assert "holds results already (results.json, results.md): choose another folder" in message
+        assert "--overwrite" in message
+        assert ((tmp_path / "out" / "results.json").read_text(), scored) == (before, [])
+        assert dpiqa(*command, "--resamples", "0", "--overwrite").exit_code == 0
+        assert (tmp_path / "out" / "results.json").read_text() != before
+
+    def test_results_of_other_data_do_not_stay(self, tmp_path, sets, tiny_checkpoint):
+        (tmp_path / "out").mkdir()
+        (tmp_path / "out" / "consistency.md").write_text("of an earlier evaluation")
+        run([str(tiny_checkpoint)], [f"spaq={sets / 'spaq'}"], tmp_path / "out", overwrite=True, resamples=0)
+        assert not (tmp_path / "out" / "consistency.md").exists()
+
+    def test_every_model_and_data_set_has_its_own_plot(self, tmp_path, tiny_checkpoint):
+        releases.save_pictures(tmp_path, [f"{index}.png" for index in range(4)])
+        lines = "".join(f"{index}.png,{index / 4}\n" for index in range(4))
+        for name in ("a b.csv", "a-b.csv"):
+            (tmp_path / name).write_text("path,mos\n" + lines)
+        data = [str(tmp_path / name) for name in ("a b.csv", "a-b.csv")]
+        run([str(tiny_checkpoint)], data, tmp_path / "out", split="all", resamples=0)
+        assert len(list((tmp_path / "out").rglob("*.png"))) == 2
+
+    def test_labels_of_all_data_sets_are_read_before_anything_is_scored(self, tmp_path, sets, tiny_checkpoint, scored):
+        (tmp_path / "photos.csv").write_text("path,mos\nnowhere.png,1\n")
+        with pytest.raises(FileNotFoundError, match=r"nowhere\.png"):
+            run([str(tiny_checkpoint)], [f"spaq={sets / 'spaq'}", str(tmp_path / "photos.csv")], tmp_path / "out")
+        assert scored == []
+
+
+@pytest.mark.parametrize("command", ["evaluate --data", "prepare"])
+def test_half_a_rating_scale_is_explained(tmp_path, command):
+    message = usage_error(*command.split(), "photos.csv", "--mos-range", "1", "-o", tmp_path / "out")
+    assert "expected two numbers, LOW and HIGH, such as 1 5; found 1 -o" in message
 
 
 def test_a_missing_deviation_in_one_of_several_splits_ends_nothing(tmp_path, tiny_checkpoint):
     releases.save_pictures(tmp_path, [f"{index}.png" for index in range(40)])
     rows = [f"{index}.png,{index / 40},{0.1 if index else ''}" for index in range(40)]
     (tmp_path / "photos.csv").write_text("\n".join(["path,mos,std", *rows]) + "\n")
-    results = run(
+    results, _ = run(
         [str(tiny_checkpoint)], [str(tmp_path / "photos.csv")], tmp_path / "out", seeds=range(6), resamples=0
     )
     assert "srcc" in results[0].metrics

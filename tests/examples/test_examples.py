@@ -9,6 +9,8 @@ from pathlib import Path
 import diffusers
 import pytest
 import torch
+import typer
+from typer.testing import CliRunner
 
 from dpiqa import (
     Scorer,
@@ -59,16 +61,14 @@ def test_fine_tuning_a_student(tmp_path, table, tiny_checkpoint, capsys):
 
 
 def test_training_a_teacher_and_distilling_it(tmp_path):
-    root = str(releases.koniq10k(tmp_path / "KonIQ-10k"))
+    data = f"koniq10k={releases.koniq10k(tmp_path / 'KonIQ-10k')}"
     start = {"stable_diffusion": teachers.save_stable_diffusion(tmp_path / "sd")}
     start["text_model"] = teachers.save_clip(tmp_path / "clip")
     teacher, student = str(tmp_path / "teacher"), str(tmp_path / "student")
     load_example("train_teacher").main(
-        "koniq10k", root, **{name: str(path) for name, path in start.items()}, image_size=32, epochs=1, output=teacher
+        data, **{name: str(path) for name, path in start.items()}, image_size=32, epochs=1, output=teacher
     )
-    load_example("distill_student").main(
-        "koniq10k", root, teacher, "efficientnet-lite0", image_size=64, epochs=1, output=student
-    )
+    load_example("distill_student").main(data, teacher, "efficientnet-lite0", image_size=64, epochs=1, output=student)
     assert Scorer.from_pretrained(student).model.config.feature_size == 64
 
 
@@ -83,12 +83,52 @@ def test_push_to_hub_in_a_dry_run_lists_every_file(capsys):
 def test_filtering_keeps_the_photos_with_the_highest_scores(tmp_path, tiny_checkpoint):
     releases.save_pictures(tmp_path / "photos", [f"{index}.png" for index in range(4)])
     (tmp_path / "photos" / "broken.png").write_bytes(b"no picture")
-    load_example("filter_photos").main(str(tmp_path / "photos"), tmp_path / "kept", model=str(tiny_checkpoint))
+    load_example("filter_photos").main(tmp_path / "photos", tmp_path / "kept", model=str(tiny_checkpoint))
     kept = sorted((tmp_path / "kept").iterdir())
     scores = {path.name: Scorer.from_pretrained(tiny_checkpoint)(path).score for path in kept}
     rest = [path for path in (tmp_path / "photos").glob("[0-9].png") if f"-{path.name}" not in str(kept)]
     assert len(kept) == len(rest) == 2
     assert min(scores.values()) > max(Scorer.from_pretrained(tiny_checkpoint)(path).score for path in rest)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["photos", "--output", "photos"], "photos holds files already"),
+        (["nope"], "nope"),
+        (["empty"], "There are no photos in empty"),
+        (["photos", "--share", "1.5"], "'--share'"),
+    ],
+)
+def test_filtering_says_what_is_wrong(tmp_path, monkeypatch, arguments, message):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "empty").mkdir()
+    releases.save_pictures(tmp_path / "photos", ["0.png"])
+    result = wrong_use("filter_photos", *arguments)
+    assert message in result
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("finetune_student", "run from 1 to 5, outside of 0 to 1"),
+        ("train_teacher", "run from 1 to 5, outside of 0 to 1"),
+        ("distill_student", "run from 1 to 5, outside of 0 to 1"),
+    ],
+)
+def test_training_says_what_is_wrong_with_the_photos(table, name, message):
+    assert message in wrong_use(name, table)
+
+
+def wrong_use(name, *arguments):
+    """What an example says about a wrong use, without the box that a terminal's width wraps."""
+    example = typer.Typer()
+    example.command()(load_example(name).main)
+    error = CliRunner().invoke(example, arguments, standalone_mode=False).exception
+    if isinstance(error, SystemExit):
+        return str(error)
+    assert error.exit_code == 2
+    return error.format_message()
 
 
 def test_a_restoration_trained_with_the_quality_loss_scores_higher(tmp_path, tiny_checkpoint):

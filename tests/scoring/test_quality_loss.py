@@ -114,3 +114,9 @@ def test_a_model_in_memory_needs_its_processor(tiny_student):
 def test_an_unknown_reduction_is_an_error():
     with pytest.raises(ValueError, match="'sum'"):
         QualityLoss(reduction="sum")
+
+
+def test_bytes_are_refused_and_small_excursions_are_not(tiny, images):
+    with pytest.raises(ValueError, match=r"Expected values in \[0, 1\], found 0 to 255: divide bytes by 255"):
+        tiny(images * 255)
+    assert torch.isfinite(tiny(3 * images - 1))

@@ -2,6 +2,7 @@
 
 import importlib
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,7 @@ from dpiqa.cli import app
 from dpiqa.data import load_iqa_splits
 from dpiqa.evaluation.report import read_results
 from dpiqa.hub.push import push_to_hub
-from dpiqa.training import photo_dataset
+from dpiqa.training import photo_dataset, run_arguments
 from dpiqa.training.lora import merge_lora
 from dpiqa.training.run import photos_for_an_interval
 from support import releases, teachers
@@ -71,6 +72,7 @@ class TestStudent:
         assert 0 <= Scorer.from_pretrained(mine)(tmp_path / "3.png").percentile <= 100
         assert DPIQAStudentConfig.from_pretrained(mine).score_range == [1, 5]
         card = ModelCard.load(mine / "README.md")
+        assert (card.data.eval_results[0].dataset_type, before.data) == ("photos", "photos")
         assert card.data.eval_results[0].metric_value == round(after.metrics["srcc"]["value"], 4)
         assert push_to_hub(mine, "organisation/mine", dry_run=True)
 
@@ -98,11 +100,18 @@ class TestStudent:
         for name in ("9.png", "3.png"):  # one to test on, one to train on
             (tmp_path / name).write_bytes((tmp_path / name).read_bytes()[:-60])
         options = (*common, "--max-steps", 1, "--model", tiny_checkpoint, "-o", tmp_path / "mine")
-        with pytest.raises(ImageError, match=r"\d\.png: .* photos are damaged; --allow-missing leaves them out"):
+        found = r"2 of 30 photos are damaged: 3\.png, 9\.png"
+        with pytest.raises(ImageError, match=rf"3\.png: .* {found}; --allow-missing leaves them out"):
             run("student", *options)
         (_, after) = run("student", *options, "--allow-missing")
         assert after.photos == 5
-        assert "Left out" in caplog.text
+        assert re.search(f"{found}. They are left out", caplog.text)
+
+    def test_the_check_of_every_photo_can_be_skipped(self, tmp_path, common, tiny_checkpoint, monkeypatch):
+        monkeypatch.setattr(run_arguments, "open_image", pytest.fail)
+        options = ("--max-steps", 1, "--model", tiny_checkpoint, "-o", tmp_path / "mine")
+        (_, after) = run("student", *common, *options, "--skip-check")
+        assert after.photos == 6
 
     def test_the_card_says_how_it_was_trained(self, tmp_path, common, tiny_checkpoint, monkeypatch):
         typed = ["/usr/bin/dpiqa", "train", "student", "--hub_token", "hf_secret", "--hub-token=hf_secret", "-x"]
@@ -248,7 +257,7 @@ class TestCommandLine:
         [
             (("--data", "nowhere.csv"), "nowhere.csv"),
             (("--data", "photos.csv"), "run from 1 to 5"),
-            (("--data", "photos.csv", "--mos-range", "1"), "expected 2 arguments"),
+            (("--data", "photos.csv", "--mos-range", "1"), "--mos-range: expected 2 values, LOW and HIGH"),
             (("--data", "photos.csv", "--lerning-rate", "1"), "did you mean --learning-rate?"),
             (("--data", "photos.csv", "--config", "nowhere.yaml"), "there is no file nowhere.yaml"),
             (("--data", "photos.csv", "--mos-range", "1", "5", "--model", "nowhere"), "--model nowhere"),
@@ -272,7 +281,8 @@ class TestCommandLine:
             ("teacher", [], "Expected one of --model and --stable-diffusion"),
             ("teacher", ["--preset", "live"], "invalid choice: 'live'"),
             ("distill", ["--backbone", "efficientnet-b0", "--model", "x"], "Expected one of --model, --efficientnet"),
-            ("distill", ["--backbone", "efficientnet-b0", "--teacher", "nowhere"], "--teacher nowhere"),
+            ("distill", ["--backbone", "efficientnet-b0", "--teacher", "nowhere"], "There is no model nowhere"),
+            ("distill", ["--backbone", "efficientnet-b0", "--teacher", "a/nowhere"], "There is no model a/nowhere"),
         ],
     )
     def test_what_to_start_from_is_said_once(self, tmp_path, common, script, arguments, message):

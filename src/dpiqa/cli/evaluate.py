@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from .extras import missing_extra
+from .rating_scale import check, rating_scale
+
 if TYPE_CHECKING:
-    from ..evaluation.consistency import Consistency
-    from ..evaluation.report import Result
+    from ..evaluation.evaluate import Evaluation
 
 
 def evaluate(
@@ -37,11 +38,18 @@ def evaluate(
     split: Annotated[str, typer.Option(help="Photos to evaluate on: train, validation, test or all.")] = "test",
     seeds: Annotated[str, typer.Option(help="Seeds of splits that are not official, such as 0-9 or 0,3,5.")] = "0",
     mos_range: Annotated[
-        tuple[float, float] | None,
-        typer.Option(metavar="LOW HIGH", help="Rating scale of tables and Hub data sets that do not name their own."),
+        tuple[str, str] | None,
+        typer.Option(
+            callback=check,
+            metavar="LOW HIGH",
+            help="Rating scale of tables and Hub data sets; or write it behind each, photos.csv:1:5.",
+        ),
     ] = None,
     allow_missing: Annotated[
         bool, typer.Option("--allow-missing", help="Leave out photos that are missing or damaged.")
+    ] = False,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace the results of an earlier evaluation.")
     ] = False,
     resamples: Annotated[
         int, typer.Option(min=0, help="Number of bootstrap samples; 0 leaves the intervals out.")
@@ -51,7 +59,8 @@ def evaluate(
 ) -> None:
     """Compare scores with opinion scores: SRCC, PLCC, KRCC, RMSE with 95 % intervals, tables and plots.
 
-    Scores are kept in OUTPUT/cache and used again when the command is repeated with the same weights and photos.
+    Scores are kept in OUTPUT/cache and used again for the same weights and photos: by a run after one that was cut
+    off, and by one with --overwrite.
     """
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -60,15 +69,10 @@ def evaluate(
     from ..data import DataSource
     from ..evaluation.consistency import is_distorted
     from ..evaluation.evaluate import evaluate as run
-    from ..evaluation.evaluate import evaluate_consistency
 
-    numbers = _numbers(seeds)
+    numbers, scale = _numbers(seeds), rating_scale(mos_range)
     logging.disable_progress_bar()
     models = [None if name == "bundled" else name for name in (model or ([] if predictions else ["bundled"]))]
-    distorted = [source for source in data if is_distorted(source)]
-    rated = [source for source in data if source not in distorted]
-    results: list[Result] = []
-    tables: dict[str, list[Consistency]] = {}
     console = Console(stderr=True)
     columns = (
         TextColumn("{task.description}", markup=False),
@@ -78,46 +82,35 @@ def evaluate(
     )
     try:
         with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
-            if rated:
-                results = run(
-                    models,
-                    [DataSource.parse(source, mos_range) for source in rated],
-                    output,
-                    split=split,
-                    seeds=numbers,
-                    predictions=predictions or [],
-                    allow_missing=allow_missing,
-                    resamples=resamples,
-                    progress=progress,
-                    device=device,
-                    dtype=dtype,
-                )
-            if distorted:
-                tables = evaluate_consistency(
-                    models,
-                    distorted,
-                    output,
-                    predictions=predictions or [],
-                    progress=progress,
-                    device=device,
-                    dtype=dtype,
-                )
+            found = run(
+                models,
+                [one if is_distorted(one) else DataSource.parse(one, scale) for one in data],
+                output,
+                split=split,
+                seeds=numbers,
+                predictions=predictions or [],
+                allow_missing=allow_missing,
+                overwrite=overwrite,
+                resamples=resamples,
+                progress=progress,
+                device=device,
+                dtype=dtype,
+            )
     except (ValueError, OSError) as error:
         raise typer.BadParameter(str(error)) from None
     except ModuleNotFoundError as error:
-        raise typer.BadParameter(
-            f'{str(error.name).partition(".")[0]} is not installed: pip install "dpiqa[eval]".'
-        ) from None
-    _print(results, tables)
-    console.print(_written(results, tables, output), highlight=False, markup=False, soft_wrap=True)
+        raise missing_extra(error, "eval") from None
+    _print(found)
+    console.print(_written(found, output), highlight=False, markup=False, soft_wrap=True)
 
 
-def _print(results: Sequence[Result], tables: dict[str, list[Consistency]]) -> None:
+def _print(found: Evaluation) -> None:
     """Columns on a terminal, Markdown in a pipe."""
     from rich.console import Console
 
     from ..evaluation import consistency, report
 
+    results, tables = found
     console = Console()
     if not console.is_terminal:
         texts = [report.to_markdown(results)] if results else []
@@ -131,9 +124,9 @@ def _print(results: Sequence[Result], tables: dict[str, list[Consistency]]) -> N
         console.print()
 
 
-def _written(results: Sequence[Result], tables: dict[str, list[Consistency]], output: Path) -> str:
-    files = ["results.md, results.json and a plot (.png) per model and data set"] if results else []
-    files += ["consistency.md"] if tables else []
+def _written(found: Evaluation, output: Path) -> str:
+    files = ["results.md, results.json and a plot per model and data set in plots"] if found.results else []
+    files += ["consistency.md"] if found.consistency else []
     return f"Written to {output}: {', '.join(files)}; the scores are in {output / 'predictions'}."
 
 

@@ -7,6 +7,9 @@ from typing import Annotated
 
 import typer
 
+from .extras import missing_extra
+from .rating_scale import check, rating_scale
+
 
 def prepare(
     data: Annotated[
@@ -20,7 +23,8 @@ def prepare(
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder for the Parquet files and the card.")],
     push_to: Annotated[str | None, typer.Option(help="Hub data set to upload it to, ORG/NAME; private.")] = None,
     mos_range: Annotated[
-        tuple[float, float] | None, typer.Option(help="Lowest and highest of a table's rating scale.")
+        tuple[str, str] | None,
+        typer.Option(callback=check, metavar="LOW HIGH", help="Lowest and highest of a table's rating scale."),
     ] = None,
     split_by: Annotated[
         str | None, typer.Option(help='"scene" keeps near-identical photos on one side of a cut.')
@@ -34,15 +38,16 @@ def prepare(
     from ..data import DataSource, load_iqa_splits
     from ..data.prepare import prepare_dataset, push_dataset
 
+    scale = rating_scale(mos_range)
     disable_progress_bars()
     try:
-        source = DataSource.parse(data, mos_range)
+        source = DataSource.parse(data, scale)
         splits = load_iqa_splits(source, split_by=split_by, allow_missing=allow_missing)
         counts = prepare_dataset(splits, output, overwrite=overwrite)
     except (ValueError, OSError) as error:
         raise typer.BadParameter(str(error)) from None
     except ModuleNotFoundError as error:
-        raise typer.BadParameter(f'{error.name} is not installed: pip install "dpiqa[eval]".') from None
+        raise missing_extra(error, "eval") from None
     print(f"{output}: " + ", ".join(f"{split} {count}" for split, count in counts.items()))
     if push_to:
         print(push_dataset(output, push_to))

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..models.images import ImageError, check_image
+from .naming import first_few
 from .schema import LabelledPhoto, Release, features
 from .source import DataSource
 from .table import read_table
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
     from datasets import Dataset
 
 logger = logging.getLogger(__name__)
-_NAMED = 5
 
 
 def load_labelled(source: DataSource, allow_missing: bool) -> tuple[Dataset, tuple[float, float]]:
@@ -71,7 +71,7 @@ def check_scores(scores: Sequence[float], mos_range: tuple[float, float], source
     if min(scores) < low or max(scores) > high:
         raise ValueError(
             f"The scores of {source.name} run from {min(scores):g} to {max(scores):g}, outside of {low:g} to "
-            f"{high:g}: give the MOS range, the lowest and the highest of the rating scale, such as 1 5."
+            f"{high:g}: give the rating scale, such as --mos-range 1 5 (in Python mos_range=(1, 5))."
         )
 
 
@@ -107,9 +107,10 @@ def _present(photos: Sequence[LabelledPhoto], allow_missing: bool) -> list[Label
             reason = "no such file" if isinstance(error, FileNotFoundError) else str(error)
             problems.append(f"{photo.name} ({reason.removeprefix(f'{photo.path}: ')})")
     if problems:
-        named = ", ".join(problems[:_NAMED]) + (", ..." if len(problems) > _NAMED else "")
-        message = f"{len(problems)} of {len(photos)} images are missing or unreadable: {named}"
-        if not allow_missing or not present:
-            raise FileNotFoundError(f"{message}. With allow_missing they are left out.")
+        message = f"{len(problems)} of {len(photos)} images are missing or unreadable: {first_few(problems)}"
+        if not present:
+            raise FileNotFoundError(f"{message}. Nothing is left: look at the folder that the paths start from.")
+        if not allow_missing:
+            raise FileNotFoundError(f"{message}. --allow-missing (in Python allow_missing=True) leaves them out.")
         logger.warning("%s. They are left out.", message)
     return present

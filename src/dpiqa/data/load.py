@@ -145,7 +145,7 @@ def load_iqa_splits(
     else:
         check_name(source)
         if source.root is not None or allow_missing:
-            option = "a root folder" if source.root is not None else "allow_missing"
+            option = "a root folder" if source.root is not None else "--allow-missing (in Python allow_missing=True)"
             raise ValueError(
                 f"{source.name} holds its photos: {option} is for released sets and tables of paths only."
             )

@@ -50,7 +50,8 @@ def prepare_dataset(splits: IQASplits, output: str | os.PathLike[str], *, overwr
     present = {path for path in output.iterdir() if path != partial} if output.exists() else set()
     if present and not (overwrite and _was_prepared(output)):
         raise FileExistsError(
-            f"{output} holds files already. Choose another folder; overwrite replaces a prepared data set only."
+            f"{output} holds files already. Choose another folder; --overwrite (in Python overwrite=True) replaces a "
+            "prepared data set only."
         )
     shutil.rmtree(partial, ignore_errors=True)
     (partial / _DATA).mkdir(parents=True)

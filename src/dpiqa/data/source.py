@@ -55,14 +55,21 @@ class DataSource:
 
         Args:
             text: The description, as on a command line.
-            mos_range: The rating scale of tables and Hub data sets that do not name their own.
+            mos_range: The rating scale of a table or a Hub data set whose description does not name it.
+
+        Raises:
+            ValueError: When the description names another rating scale.
         """
         # What is there is meant as it stands, whatever characters its path has.
         if Path(text).exists():
             return cls(text, None, mos_range)
         scale = _WITH_SCALE.fullmatch(text)
         if scale and _is_number(scale["low"]) and _is_number(scale["high"]):
-            text, mos_range = scale["name"], (float(scale["low"]), float(scale["high"]))
+            own = float(scale["low"]), float(scale["high"])
+            if mos_range is not None and tuple(mos_range) != own:
+                given = ":".join(f"{end:g}" for end in mos_range)
+                raise ValueError(f"{text} names its rating scale, and another one was given, {given}: leave one out.")
+            text, mos_range = scale["name"], own
             if Path(text).exists():
                 return cls(text, None, mos_range)
         name, _, root = text.partition("=")
@@ -79,7 +86,7 @@ class DataSource:
         """A source as it is, or from a description; `root` and `mos_range` fill in what it does not say."""
         if not isinstance(source, DataSource):
             # A path is a path, whatever characters it has.
-            source = cls.parse(source) if isinstance(source, str) else cls(os.fspath(source))
+            source = cls.parse(source, mos_range) if isinstance(source, str) else cls(os.fspath(source))
         return replace(
             source,
             root=source.root if root is None else os.fspath(root),

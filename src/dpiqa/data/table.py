@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -78,10 +80,25 @@ def _rows(path: Path) -> list[dict[str, Any]]:
     # A table of labels is small. In datasets' cache, below the user's home, its copy would outlive a changed file.
     read = {".csv": Dataset.from_csv, ".jsonl": Dataset.from_json, ".parquet": Dataset.from_parquet}[path.suffix]
     try:
-        with TemporaryDirectory() as cache:
+        with TemporaryDirectory() as cache, _without_progress_bars():
             return read(str(path), cache_dir=cache, keep_in_memory=True).to_list()
     except (ValueError, DatasetGenerationError) as error:
         raise ValueError(f"{path} has no rows or is no table ({error}).") from None
+
+
+@contextmanager
+def _without_progress_bars() -> Iterator[None]:
+    """A table is read in a moment; the bar of `datasets` would stay on the terminal."""
+    from datasets import are_progress_bars_disabled, disable_progress_bars, enable_progress_bars
+
+    if are_progress_bars_disabled():
+        yield
+        return
+    disable_progress_bars()
+    try:
+        yield
+    finally:
+        enable_progress_bars()
 
 
 def _labelled(row: dict[str, Any], path_column: str, score_column: str, base: Path, where: str) -> LabelledPhoto:

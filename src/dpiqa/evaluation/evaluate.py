@@ -8,21 +8,22 @@ import math
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from rich.progress import Progress
 from rich.text import Text
 
-from ..data import DataSource, IQASplits, load_iqa_splits
-from ..data.scenes import near_duplicates, scene_hashes
+from ..data import DataSource
+from ..data.naming import first_few
 from ..data.schema import SPLITS
 from ..scoring.scorer import Score, Scorer
-from .consistency import Consistency, rank_consistency, read_distorted, write_consistency
+from .consistency import Consistency, is_distorted, rank_consistency, read_distorted, write_consistency
 from .metrics import correlation_report
 from .predictions import match_predictions, read_predictions
+from .rated import RatedSet
 from .report import Result, scatter_plot, write_results
 from .score_cache import score_photos
 
@@ -31,8 +32,21 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 BUNDLED = "bundled student"
-# Folders in the output.
-CACHE, PREDICTIONS = "cache", "predictions"
+# Folders in the output, and the files that are written last.
+CACHE, PREDICTIONS, PLOTS = "cache", "predictions", "plots"
+RESULTS = ("results.json", "results.md", "consistency.md")
+
+
+class Evaluation(NamedTuple):
+    """What an evaluation found.
+
+    Attributes:
+        results: One [`Result`] per model, rated data set and part.
+        consistency: By "model on folder", for folders of `dpiqa distort`: one row per kind of distortion, then "all".
+    """
+
+    results: list[Result]
+    consistency: dict[str, list[Consistency]]
 
 
 def evaluate(
@@ -44,94 +58,98 @@ def evaluate(
     seeds: Sequence[int] = (0,),
     predictions: Sequence[str | Path] = (),
     allow_missing: bool = False,
+    overwrite: bool = False,
     resamples: int = 1000,
     progress: Progress | None = None,
     **scorer_options: Any,
-) -> list[Result]:
-    """Scores data sets with models and compares the scores with the opinion scores.
+) -> Evaluation:
+    """Scores data sets with models. Compares the scores with the opinion scores or, without those, with distortions.
 
     Scores are kept in `output/cache` by the content of the model and of the photo, and used again when the evaluation
     is repeated or was cut off.
 
     Args:
         models: Folders or Hub ids; None is the student inside the package.
-        data: The data sets, or their descriptions (see [`dpiqa.data.DataSource`]).
-        output: Folder for `results.json`, `results.md`, scatter plots and predictions.
+        data: The data sets, or their descriptions (see [`dpiqa.data.DataSource`]), and folders of `dpiqa distort`.
+        output: Folder for `results.json`, `results.md`, `consistency.md`, plots and predictions.
         split: "train", "validation", "test" or "all". Every split is also reported by group, and an official test
             split without the photos whose scene stands in another split.
         seeds: Seeds of splits that are not official; figures are medians over them.
-        predictions: CSV files of other tools with a column of photos and one of scores, for the same table.
-        allow_missing: Whether photos that are missing or damaged are left out. Otherwise a missing photo is an error,
-            and a damaged one is counted in `Result.errors`.
+        predictions: CSV files of other tools with a column of photos and one of scores, for the same tables.
+        allow_missing: Whether photos that are missing or damaged are left out, with a warning. Otherwise a missing
+            photo is an error, and a damaged one is counted in `Result.errors`.
+        overwrite: Whether results in the folder may be replaced.
         resamples: How often photos are drawn for the bootstrap intervals; 0 leaves the intervals out.
         progress: Where the progress and what is evaluated are shown; the log when not given.
         **scorer_options: Arguments of [`dpiqa.Scorer`], such as `device`.
 
-    Returns:
-        One [`Result`] per model, data set and part.
-
     Raises:
+        FileExistsError: When the folder holds results, and `overwrite` is not given.
         FileNotFoundError: When a data set or a predictions file is not there.
         ModuleNotFoundError: When matplotlib, or imagehash for an official test split, is not installed.
-        ValueError: When two models or two data sets have the same name, there is no such split, or photos lack
-            predictions.
+        ValueError: When two models or two data sets have the same name, there is no such split, a folder of `dpiqa
+            distort` is incomplete, photos lack predictions, or predictions are of none of the photos.
     """
-    import matplotlib.figure  # noqa: F401 - what is missing is missed before an hour of scoring
-
     if split not in (*SPLITS, "all"):
         raise ValueError(f"Unknown split {split!r}: expected {', '.join(SPLITS)} or all.")
     if not seeds:
         raise ValueError("Expected at least one seed.")
-    output, sources = Path(output), [DataSource.of(source) for source in data]
-    given = {Path(path).stem: read_predictions(path) for path in predictions}
-    named = _named([*models, *given], [source.label for source in sources], len(models))
-    scorers = {name: Scorer.from_pretrained(model, **scorer_options) for name, model in named.items()}
-    matched: set[str] = set()
+    output = Path(output)
+    _check_output(output, overwrite)
+    folders = [Path(one) for one in data if not isinstance(one, DataSource) and is_distorted(one)]
+    sources = [DataSource.of(one) for one in data if isinstance(one, DataSource) or not is_distorted(one)]
+    if sources:
+        import matplotlib.figure  # noqa: F401 - what is missing is missed before an hour of scoring
+    labels = [folder.resolve().name for folder in folders]
+    names = [*map(_model_name, models), *(Path(path).stem for path in predictions)]
+    _check_names("models", names)
+    _check_names("data sets", [*(source.label for source in sources), *labels])
+
+    others = {Path(path).stem: read_predictions(path) for path in predictions}
+    scorers = {
+        name: Scorer.from_pretrained(model, **scorer_options)
+        for name, model in zip(names[: len(models)], models, strict=True)
+    }
+    # Whatever is wrong with labels and predictions is found before anything is scored.
+    rated = [_read(source, split, seeds, allow_missing, progress) for source in sources]
+    distorted = dict(zip(labels, map(read_distorted, folders), strict=True))
+    paths = {one.label: one.paths() for one, _ in rated}
+    paths |= {label: {row.name: str(row.path) for row in rows} for label, rows in distorted.items()}
+    matched = _matched(others, paths)
+
+    scoring = _Scoring(scorers, output, progress)
     results: list[Result] = []
-    for source in sources:
-        with _waiting(progress, f"reading {source.label}"):
-            cuts = _cuts(source, split, seeds, allow_missing)
-        chosen = [cut.whole if split == "all" else cut[split] for cut in cuts]
-        if not len(chosen[0]):
-            raise ValueError(f"{source.label} has no photos in its {split} split.")
-        seeds_used = [] if split == "all" or cuts[0].official else list(seeds)
-        _say(_what(source.label, cuts[0], len(chosen[0]), split, seeds_used), progress)
-        with _waiting(progress, f"comparing scenes of {source.label}"):
-            parts = {split: chosen} | _parts(cuts, chosen, split)
-        photos = _union(cuts[0].whole, chosen)
-        scores: dict[str, dict[str, float]] = {}
-        for name, scorer in scorers.items():
-            found = score_photos(
-                scorer,
-                photos["image"],
-                cache=output / CACHE,
-                progress=progress,
-                description=f"{name} on {source.label}",
-            )
-            _write_predictions(output / PREDICTIONS / source.label / f"{name}.csv", photos["name"][:], found)
-            scores[name] = {photo: score.score for photo, score in zip(photos["name"][:], found, strict=True)}
-        for name, by_photo in given.items():
-            if found_there := match_predictions(by_photo, _paths(photos), f"{name}.csv"):
-                matched.add(name)
-                scores[name] = found_there
-        for name, by_name in scores.items():
-            scorer_or_none = scorers.get(name)
+    for one, parts in rated:
+        _say(one.in_words(), progress)
+        scores = scoring.scores(one.label, one.photos["name"][:], one.photos["image"], left_out=allow_missing)
+        for name, by_name in (scores | matched[one.label]).items():
             for part, rows in parts.items():
-                base = Result(name, source.label, part, 0, 0, seeds=seeds_used)
-                values = [[by_name[photo] for photo in one["name"][:]] for one in rows]
-                enough = [sum(map(math.isfinite, one)) >= 2 for one in values]
-                if part != split and not all(enough):
+                base = Result(name, one.label, part, 0, 0, seeds=one.seeds)
+                values = [[by_name[photo] for photo in its["name"][:]] for its in rows]
+                if part != split and not all(sum(map(math.isfinite, its)) >= 2 for its in values):
                     continue
                 figures = [
-                    _figures(base, one, its, scorer_or_none, resamples, allow_missing)
-                    for one, its in zip(rows, values, strict=True)
+                    _figures(base, photos, its, scorers.get(name), resamples, allow_missing)
+                    for photos, its in zip(rows, values, strict=True)
                 ]
                 results.append(_median(figures))
-            _plot(chosen[0], by_name, f"{name} on {source.label}, {split}", output / f"{source.label}--{name}.png")
-    if given.keys() - matched:
-        raise ValueError(f"{', '.join(given.keys() - matched)}: no photo of these data sets is in the file.")
-    write_results(results, output)
-    return results
+            title = f"{name} on {one.label}, {split}"
+            _plot(one.chosen[0], by_name, title, output / PLOTS / one.label / f"{name}.png")
+    tables: dict[str, list[Consistency]] = {}
+    for label, rows in distorted.items():
+        _say(f"{label}: {len(rows)} photos of `dpiqa distort`, which need no opinion scores.", progress)
+        images = [{"bytes": None, "path": str(row.path)} for row in rows]
+        scores = scoring.scores(label, [row.name for row in rows], images, left_out=True)
+        for name, by_name in (scores | matched[label]).items():
+            tables[f"{name} on {label}"] = rank_consistency(rows, by_name)
+
+    for name in RESULTS:
+        (output / name).unlink(missing_ok=True)
+    if results:
+        write_results(results, output)
+    if tables:
+        write_consistency(tables, output)
+    return Evaluation(results, tables)
 
 
 def evaluate_photos(
@@ -166,66 +184,56 @@ def evaluate_photos(
         ValueError: When fewer than two photos have a score.
     """
     found = score_photos(scorer, photos["image"], cache=cache, progress=progress, description=f"{model} on {data}")
+    _warn_of(_errors(photos["name"][:], found), data, len(photos), "They are counted as errors.")
     base = Result(model, data, part, 0, 0, seeds=list(seeds))
     return _figures(base, photos, [score.score for score in found], scorer, resamples, allow_missing=False)
 
 
-def evaluate_consistency(
-    models: Sequence[str | None],
-    folders: Sequence[str | os.PathLike[str]],
-    output: str | os.PathLike[str],
-    *,
-    predictions: Sequence[str | Path] = (),
-    progress: Progress | None = None,
-    **scorer_options: Any,
-) -> dict[str, list[Consistency]]:
-    """Scores folders that `dpiqa distort` made, and says how often a score falls when the distortion gets stronger.
+@dataclass(frozen=True)
+class _Scoring:
+    """Models that score data sets, one after another.
 
-    Args:
-        models: Folders or Hub ids; None is the student inside the package.
-        folders: What `dpiqa distort` wrote.
-        output: Folder for `consistency.md`, predictions and kept scores.
-        predictions: CSV files of other tools with a column of photos and one of scores, for tables of their own.
+    Attributes:
+        scorers: The models by name.
+        output: Where kept scores and predictions go.
         progress: Where the progress is shown.
-        **scorer_options: Arguments of [`dpiqa.Scorer`].
-
-    Returns:
-        By "model on folder", one row per kind of distortion, then "all".
-
-    Raises:
-        ValueError: When a folder is incomplete, two of them or two models have the same name, or a file of predictions
-            lacks photos of a folder.
     """
-    output, labels = Path(output), [Path(folder).resolve().name for folder in folders]
-    given = {Path(path).stem: read_predictions(path) for path in predictions}
-    named = _named([*models, *given], labels, len(models))
-    tables: dict[str, list[Consistency]] = {}
-    for folder, label in zip(folders, labels, strict=True):
-        rows = read_distorted(Path(folder))
-        _say(f"{label}: {len(rows)} photos of `dpiqa distort`, which need no opinion scores.", progress)
-        for name, model in named.items():
-            images = [{"bytes": None, "path": str(row.path)} for row in rows]
-            title, scorer = f"{name} on {label}", Scorer.from_pretrained(model, **scorer_options)
-            found = score_photos(scorer, images, cache=output / CACHE, progress=progress, description=title)
-            names = [row.name for row in rows]
-            _write_predictions(output / PREDICTIONS / label / f"{name}.csv", names, found)
-            scores = {photo: score.score for photo, score in zip(names, found, strict=True)}
-            tables[title] = rank_consistency(rows, scores)
-        for name, by_photo in given.items():
-            if scores := match_predictions(by_photo, {row.name: str(row.path) for row in rows}, f"{name}.csv"):
-                tables[f"{name} on {label}"] = rank_consistency(rows, scores)
-    write_consistency(tables, output)
-    return tables
+
+    scorers: Mapping[str, Scorer]
+    output: Path
+    progress: Progress | None
+
+    def scores(
+        self, label: str, names: Sequence[str], images: Sequence[Mapping[str, Any]], *, left_out: bool
+    ) -> dict[str, dict[str, float]]:
+        """The score of every photo, by model and name; NaN where it has none, which is said."""
+        scores: dict[str, dict[str, float]] = {}
+        errors: dict[str, str] = {}
+        for model, scorer in self.scorers.items():
+            description = f"{model} on {label}"
+            found = score_photos(
+                scorer, images, cache=self.output / CACHE, progress=self.progress, description=description
+            )
+            _write_predictions(self.output / PREDICTIONS / label / f"{model}.csv", names, found)
+            scores[model] = {name: score.score for name, score in zip(names, found, strict=True)}
+            errors |= _errors(names, found)
+        _warn_of(errors, label, len(names), "They are left out." if left_out else "They are counted as errors.")
+        return scores
 
 
-def _named(models: Sequence[str | None], labels: Sequence[str], count: int) -> dict[str, str | None]:
-    """The first `count` models by name; the others are names already."""
-    names = [_model_name(model) for model in models[:count]] + [str(name) for name in models[count:]]
-    for kind, given in (("models", names), ("data sets", list(labels))):
-        twice = sorted({name for name in given if given.count(name) > 1})
-        if twice:
-            raise ValueError(f"Two {kind} have the name {twice[0]}: rename one of the files or folders.")
-    return dict(zip(names[:count], models[:count], strict=True))
+def _check_output(output: Path, overwrite: bool) -> None:
+    present = [name for name in RESULTS if (output / name).exists()]
+    if present and not overwrite:
+        raise FileExistsError(
+            f"{output} holds results already ({', '.join(present)}): choose another folder, or replace them with "
+            "--overwrite (in Python overwrite=True). Scores that are kept there are used again."
+        )
+
+
+def _check_names(kind: str, names: Sequence[str]) -> None:
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise ValueError(f"Two {kind} have the name {twice[0]}: rename one of the files or folders.")
 
 
 def _model_name(model: str | None) -> str:
@@ -234,50 +242,39 @@ def _model_name(model: str | None) -> str:
     return Path(model).resolve().name if Path(model).is_dir() else Path(model).name
 
 
-def _cuts(source: DataSource, split: str, seeds: Sequence[int], allow_missing: bool) -> list[IQASplits]:
-    """One per seed, from one reading; one alone where nothing is cut."""
-    first = load_iqa_splits(source, seed=seeds[0], allow_missing=allow_missing)
-    if first.official or split == "all":
-        return [first]
-    return [first, *(first.with_seed(seed) for seed in seeds[1:])]
+def _read(
+    source: DataSource, split: str, seeds: Sequence[int], allow_missing: bool, progress: Progress | None
+) -> tuple[RatedSet, dict[str, list[Dataset]]]:
+    with _waiting(progress, f"reading {source.label}"):
+        rated = RatedSet.read(source, split, seeds, allow_missing)
+    with _waiting(progress, f"comparing scenes of {source.label}"):
+        return rated, rated.parts()
 
 
-def _what(label: str, cut: IQASplits, count: int, split: str, seeds: Sequence[int]) -> str:
-    """One line that says what is evaluated, and how it was cut."""
-    total = len(cut.whole)
-    if split == "all":
-        return f"{label}: all {total} photos."
-    if not seeds:
-        return f"{label}: {count} of {total} photos, the {split} split that the data set came with."
-    many = f"seeds {', '.join(map(str, seeds))} (figures are medians)" if len(seeds) > 1 else f"seed {seeds[0]}"
-    return f"{label}: {count} of {total} photos, a {split} split cut by {many}. --split all takes every photo."
+def _matched(
+    others: Mapping[str, Mapping[str, float]], paths: Mapping[str, Mapping[str, str]]
+) -> dict[str, dict[str, dict[str, float]]]:
+    """Other tools' scores by data set, tool and photo; a tool that scored other photos only is an error."""
+    matched = {
+        label: {tool: match_predictions(by_photo, its, f"{tool}.csv") for tool, by_photo in others.items()}
+        for label, its in paths.items()
+    }
+    matched = {label: {tool: its for tool, its in by_tool.items() if its} for label, by_tool in matched.items()}
+    unused = [tool for tool in others if not any(tool in by_tool for by_tool in matched.values())]
+    if unused:
+        raise ValueError(f"{', '.join(unused)}: no photo of these data sets is in the file.")
+    return matched
 
 
-def _parts(cuts: Sequence[IQASplits], chosen: Sequence[Dataset], split: str) -> dict[str, list[Dataset]]:
-    """Parts of a split, for every seed: an official test split's unseen scenes, and the groups."""
-    parts: dict[str, list[Dataset]] = {}
-    whole = np.array(cuts[0].photos["split"][:])
-    if split == "test" and cuts[0].official and (whole != "test").any():
-        hashes = scene_hashes(cuts[0].photos["image"])
-        known = set(near_duplicates(hashes[whole == "test"], hashes[whole != "test"])[0].tolist())
-        parts["test, unseen scenes"] = [chosen[0].select([r for r in range(len(chosen[0])) if r not in known])]
-    groups = [rows["group"][:] for rows in chosen]
-    for group in sorted({group for its in groups for group in its if group}):
-        parts[f"{split}, {group}"] = [
-            rows.select([row for row, one in enumerate(its) if one == group])
-            for rows, its in zip(chosen, groups, strict=True)
-        ]
-    return parts
+def _errors(names: Sequence[str], scores: Sequence[Score]) -> dict[str, str]:
+    """Why photos have no score, by name."""
+    return {name: score.error for name, score in zip(names, scores, strict=True) if score.error is not None}
 
 
-def _union(whole: Dataset, chosen: Sequence[Dataset]) -> Dataset:
-    names = {name for rows in chosen for name in rows["name"]}
-    return whole.select([row for row, name in enumerate(whole["name"]) if name in names])
-
-
-def _paths(photos: Dataset) -> dict[str, str]:
-    paths = [image["path"] for image in photos["image"]]
-    return {name: path or name for name, path in zip(photos["name"], paths, strict=True)}
+def _warn_of(errors: Mapping[str, str], label: str, count: int, consequence: str) -> None:
+    if errors:
+        named = first_few([f"{name} ({error})" for name, error in errors.items()])
+        logger.warning("%s: %d of %d photos have no score: %s. %s", label, len(errors), count, named, consequence)
 
 
 def _figures(
@@ -310,7 +307,7 @@ def _figures(
 
 
 def _median(results: Sequence[Result]) -> Result:
-    """The first result with medians in place of its figures."""
+    """The first result with medians in place of its figures and counts."""
     metrics = {}
     for name, metric in results[0].metrics.items():
         # Deviations of the opinions may be missing in one of the splits.
@@ -318,7 +315,8 @@ def _median(results: Sequence[Result]) -> Result:
             continue
         figures = [result.metrics[name] for result in results]
         metrics[name] = metric | {key: float(np.median([f[key] for f in figures])) for key in ("value", "low", "high")}
-    return replace(results[0], metrics=metrics)
+    photos, errors = (round(float(np.median([getattr(r, key) for r in results]))) for key in ("photos", "errors"))
+    return replace(results[0], photos=photos, errors=errors, metrics=metrics)
 
 
 def _write_predictions(path: Path, names: Sequence[str], scores: Sequence[Score]) -> None:
@@ -335,7 +333,7 @@ def _plot(photos: Dataset, scores: Mapping[str, float], title: str, path: Path) 
     finite = [pair for pair in pairs if math.isfinite(pair[0])]
     path.parent.mkdir(parents=True, exist_ok=True)
     scores_of_them, opinions = [pair[0] for pair in finite], [pair[1] for pair in finite]
-    scatter_plot(scores_of_them, opinions, title, path.with_name(path.name.replace(" ", "-")))
+    scatter_plot(scores_of_them, opinions, title, path)
 
 
 @contextmanager

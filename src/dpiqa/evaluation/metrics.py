@@ -14,7 +14,7 @@ from scipy.stats import kendalltau, rankdata
 _CONSTANT = "the scores are constant: no correlation is defined, 0 stands for it"
 _UNFITTED = "the logistic fit did not converge: a straight line stands for it"
 _CONVERGED = (1, 2, 3, 4)  # as MINPACK says it
-# When the search for a curve ends, as its relative change. A resample's figures need fewer digits than their bounds show.
+# Relative change at which the search for a curve ends. A resample's curve needs the digits that its bounds show only.
 _TOLERANCE, _RESAMPLE_TOLERANCE = 1.5e-8, 1e-5
 
 
@@ -117,15 +117,16 @@ def logistic_fit(
         tolerance = _TOLERANCE if near is None else _RESAMPLE_TOLERANCE
         # The search may try curves too steep for a float; they are not the best ones.
         with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
-            *found, status = leastsq(
+            best, *_, status = leastsq(
                 lambda parameters: _logistic(z, *parameters) - y,
                 start,
                 Dfun=lambda parameters: _logistic_slopes(z, *parameters),
                 ftol=tolerance,
                 xtol=tolerance,
                 maxfev=5000,
+                full_output=True,  # in place of warnings
             )
-        best = found[0] if status in _CONVERGED else None
+        best = best if status in _CONVERGED else None
         # From another sample's curve the search can end on a flat one, which no straight line is worse than.
         if near is not None and (best is None or not np.sum((_logistic(z, *best) - y) ** 2) <= _error_of_line(z, y)):
             return logistic_fit(scores, mos)

@@ -40,7 +40,7 @@ class Result:
         part: Which photos: a split, "all", the test split without scenes of train, or one group of a split.
         photos: How many; those without a score are not among them.
         errors: How many photos of this part have no score.
-        seeds: Seeds of the splits; empty where the split is official. Figures are medians over them.
+        seeds: Seeds of the splits; empty where the split is official. Figures and counts are medians over them.
         metrics: See [`dpiqa.evaluation.metrics.correlation_report`]; each has `value`, `low`, `high`, `note`.
         nominal_coverage: The share of MOS that the model's interval is meant to cover; None without an interval.
     """

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import zlib
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -15,11 +16,13 @@ from ..data.images import content_digest
 from ..scoring.scorer import Score, Scorer
 
 _CHUNK = 256
-_LINE = re.compile(r"(?P<photo>[0-9a-f]{64}),(?P<score>-?[0-9.e+-]+)\n")
+_LINE = re.compile(r"(?P<entry>(?P<photo>[0-9a-f]{64}),(?P<score>[^,]+)),(?P<checksum>[0-9a-f]{8})\n")
 
 
 class ScoreCache:
     """A growing file of the scores of one model; what was written before an interruption is there the next time.
+
+    A checksum in every line tells when a disk has changed it.
 
     Args:
         folder: Where the file `<fingerprint>.csv` is. It is made when the first score is added.
@@ -38,13 +41,15 @@ class ScoreCache:
             if lines and not lines[-1].endswith("\n"):
                 self._path.write_text("".join(lines[:-1]), encoding="ascii")
             matches = [match for line in lines if (match := _LINE.fullmatch(line))]
-            self.scores = {match["photo"]: float(match["score"]) for match in matches}
+            sound = [match for match in matches if match["checksum"] == _checksum(match["entry"])]
+            self.scores = {match["photo"]: float(match["score"]) for match in sound}
 
     def add(self, scores: Mapping[str, float]) -> None:
         """Appends scores and leaves them on disk."""
         self._path.parent.mkdir(parents=True, exist_ok=True)
         with self._path.open("a", encoding="ascii", newline="") as file:
-            file.writelines(f"{photo},{score!r}\n" for photo, score in scores.items())
+            entries = [f"{photo},{score!r}" for photo, score in scores.items()]
+            file.writelines(f"{entry},{_checksum(entry)}\n" for entry in entries)
         self.scores |= scores
 
 
@@ -86,6 +91,10 @@ def score_photos(
         if kept is not None and score.error is None:
             kept.add({keys[row]: score.score})
     return [found[key] for key in keys]
+
+
+def _checksum(entry: str) -> str:
+    return f"{zlib.crc32(entry.encode()):08x}"
 
 
 def _digest_or_none(image: Mapping[str, Any]) -> str | None:

@@ -17,6 +17,8 @@ from ..models.image_processing_dpiqa import DPIQAImageProcessor
 if TYPE_CHECKING:
     from ..models.modeling_dpiqa_student import DPIQAStudent
 
+# An image in training may leave [0, 1] a little; one in bytes leaves it by far.
+_FARTHEST = 10.0
 _MODES = {PILImageResampling.BILINEAR: "bilinear", PILImageResampling.BICUBIC: "bicubic"}
 
 
@@ -95,12 +97,16 @@ class QualityLoss(nn.Module):
             `reduction="none"`.
 
         Raises:
-            ValueError: When the shape or the type is another one.
+            ValueError: When the shape or the type is another one, or values are those of bytes, 0 to 255.
         """
         if images.ndim != 4 or images.shape[1] != 3 or not images.is_floating_point():
             raise ValueError(
                 f"Expected floats of shape (batch, 3, height, width), got {images.dtype} {tuple(images.shape)}."
             )
+        # Under torch.compile a look at the values would break the graph.
+        if not torch.compiler.is_compiling() and images.numel() and images.detach().abs().amax() > _FARTHEST:
+            low, high = images.detach().aminmax()
+            raise ValueError(f"Expected values in [0, 1], found {low:.4g} to {high:.4g}: divide bytes by 255.")
         pixels = images.float()
         if self.size is not None and pixels.shape[2:] != self.size:
             pixels = F.interpolate(pixels, self.size, mode=self.mode, align_corners=False, antialias=True)

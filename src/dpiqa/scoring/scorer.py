@@ -49,8 +49,8 @@ class Score:
         score: Quality in units of MOS normalised to [0, 1], higher is better; NaN when there is an error.
         percentile: Share in percent of the checkpoint's training photos with a lower score, or None when the
             checkpoint is not calibrated.
-        interval: (low, high) that covers the MOS of 90 % of photos like the checkpoint's validation photos, or None
-            when the checkpoint is not calibrated.
+        interval: (low, high) that covers the MOS of most photos like the checkpoint's validation photos, 90 % of them
+            where its configuration has no other `interval_coverage`; None when there is no interval.
         quality_map: (height / 32, width / 32) float32 local qualities of the model's input, in units of the score,
             when asked for and the model has one.
         error: Why the photo has no score.

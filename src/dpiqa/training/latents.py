@@ -15,8 +15,8 @@ from .photo_cache import PhotoCache
 class AutoencoderLatents(PhotoCache):
     """The scaled `latents` (channels, height, width) of every photo, in the autoencoder's type.
 
-    The autoencoder is frozen and has half of a teacher's multiplications: with its latents in the training batches,
-    [`dpiqa.DPIQATrainer`] trains the same teacher without running it. The key is the SHA-256 of its weights,
+    The autoencoder is not trained and has half of a teacher's multiplications: with its latents in the training
+    batches, [`dpiqa.DPIQATrainer`] trains the same teacher without running it. The key is the SHA-256 of its weights,
     its configuration and the processor's settings, so that teachers that share it share the files.
 
     Args:

@@ -24,7 +24,7 @@ _TRAINED = ["text_adapter", "image_adapter", "decoder"]
 
 
 def add_lora(teacher: DPIQAModel, *, rank: int = 16, alpha: int | None = None) -> PeftModel:
-    """Freezes a teacher's UNet and gives its attentions low-rank updates to train.
+    """Leaves a teacher's UNet as it is and gives its attentions low-rank updates to train.
 
     The text adapter, the image adapter and the decoder are trained as they are. `save_pretrained` of the result
     writes what is trained, not the UNet and the autoencoder.

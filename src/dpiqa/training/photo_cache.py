@@ -1,8 +1,7 @@
-"""What frozen networks say about photos, computed once and kept on disk."""
+"""What networks that are not trained say about photos, computed once and kept on disk."""
 
 from __future__ import annotations
 
-import hashlib
 import os
 import uuid
 import zlib
@@ -18,6 +17,7 @@ from safetensors.torch import save_file
 from torch.utils.data import DataLoader, Dataset
 from transformers.utils.logging import tqdm
 
+from ..data.images import content_digest
 from ..models.image_processing_dpiqa import DPIQAImageProcessor
 from .augmentations import augmented_pixels
 
@@ -25,7 +25,7 @@ _CHECKSUM = "crc32"
 
 
 class PhotoCache(ABC):
-    """What a frozen network says about photos: one safetensors file per photo and augmentation.
+    """What a network that is not trained says about photos: a safetensors file per photo and augmentation.
 
     A file is named by the photo's content and the augmentation, its folder by everything else that its values follow
     from, so that nothing stale is ever read. Files appear complete or not at all: a killed process loses at
@@ -97,8 +97,7 @@ class PhotoCache(ABC):
         return files
 
     def _files(self, image: Mapping[str, Any], augmentations: Sequence[str]) -> list[Path]:
-        content = image["bytes"] or Path(image["path"]).read_bytes()
-        digest = hashlib.sha256(content).hexdigest()
+        digest = content_digest(image)
         return [self.folder / digest[:2] / f"{digest}-{augmentation}.safetensors" for augmentation in augmentations]
 
     def _is_complete(self, path: Path) -> bool:

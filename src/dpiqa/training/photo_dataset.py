@@ -15,7 +15,7 @@ from .photo_cache import PhotoCache
 
 
 class PhotoDataset(Dataset):
-    """Rows of [`dpiqa.data.load_iqa_dataset`] as `pixel_values`, `labels`, `group`, and what a frozen network says.
+    """Rows of [`dpiqa.data.load_iqa_dataset`] as `pixel_values`, `labels`, `group`, and the tensors of a cache.
 
     With several augmentations a photo shows one of them in each epoch, in turn. No random numbers are drawn, so that a
     resumed run sees what an uninterrupted one would have seen.

@@ -19,6 +19,7 @@ from ..evaluation.evaluate import evaluate_photos
 from ..evaluation.report import Result, to_tables, write_results
 from ..models.calibration import fit_calibration
 from ..models.image_processing_dpiqa import DPIQAImageProcessor
+from ..scoring.checkpoint_source import only_local
 from ..scoring.scorer import Scorer
 from .arguments import DPIQATrainingArguments
 from .lora import is_lora, merge_lora
@@ -162,7 +163,7 @@ class Run:
                 model,
                 self.splits["test"],
                 model=name,
-                data=card.data,
+                data=self.arguments.source.label,
                 seeds=[] if self.splits.official else [self.arguments.split_seed],
                 resamples=self.arguments.resamples,
             )
@@ -195,11 +196,23 @@ class Run:
 
 
 @contextmanager
-def naming(option: str, source: object) -> Iterator[None]:
-    """Says which option an error of loading is about: not all of transformers' messages name the model."""
+def naming(option: str, source: str | None) -> Iterator[None]:
+    """Says which option an error of loading is about: not all of transformers' messages name the model.
+
+    Args:
+        option: As on the command line.
+        source: Folder or Hub id of a checkpoint of dpiqa or of transformers, if it is one. Where there is no such
+            checkpoint, that is said in place of what transformers says about connections.
+    """
     try:
         yield
     except OSError as error:
+        if source is None:
+            raise OSError(f"{option}: {error}") from error
+        try:
+            only_local(source)
+        except OSError as plain:
+            raise OSError(f"{option} {source}: {plain}") from error
         raise OSError(f"{option} {source}: {error}") from error
 
 

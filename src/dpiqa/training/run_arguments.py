@@ -15,6 +15,7 @@ from typing import Any
 from transformers.utils.logging import tqdm
 
 from ..data import DataSource, IQASplits, load_iqa_splits
+from ..data.naming import first_few
 from ..models.images import ImageError, open_image
 from .model_card import DPIQAModelCard
 
@@ -46,6 +47,10 @@ class RunArguments:
         default=0, metadata={"help": "seed of splits that are cut here, as dpiqa evaluate --seeds has it"}
     )
     allow_missing: bool = field(default=False, metadata={"help": "leave out photos that are missing or damaged"})
+    skip_check: bool = field(
+        default=False,
+        metadata={"help": "start without decoding every photo once; a damaged one then ends the run at its turn"},
+    )
     overwrite: bool = field(default=False, metadata={"help": "replace a model that is in the output folder"})
     mirror: bool = field(default=False, metadata={"help": "show every photo mirrored in every second epoch"})
     name: str | None = field(
@@ -66,7 +71,7 @@ class RunArguments:
         return ("original", "mirrored") if self.mirror else ("original",)
 
     def load(self) -> IQASplits:
-        """The splits (see [`dpiqa.data.load_iqa_splits`]), every photo of them decoded once.
+        """The splits (see [`dpiqa.data.load_iqa_splits`]), every photo of them decoded once, or not with `skip_check`.
 
         Raises:
             ImageError: When a photo is damaged; with `allow_missing` it is left out.
@@ -76,7 +81,8 @@ class RunArguments:
         splits = load_iqa_splits(
             self.source, seed=self.split_seed, split_by=self.split_by, allow_missing=self.allow_missing
         )
-        splits = splits.select(_sound(splits.photos, self.allow_missing))
+        if not self.skip_check:
+            splits = splits.select(_sound(splits.photos, self.allow_missing))
         splits.check_sizes()
         return splits
 
@@ -113,13 +119,15 @@ def _sound(rows: Any, allow_damaged: bool) -> list[int]:
 
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         problems = list(tqdm(pool.map(problem, range(len(rows))), total=len(rows), desc="photos", unit="photo"))
-    damaged = [error for error in problems if error]
-    for error in damaged:
+    damaged = {row: error for row, error in enumerate(problems) if error}
+    if damaged:
+        names = first_few([str(rows[row]["name"]) for row in damaged])
+        found = f"{len(damaged)} of {len(rows)} photos are damaged: {names}"
         if not allow_damaged:
-            hint = f"{error.reason} ({len(damaged)} photos are damaged; --allow-missing leaves them out)"
-            raise type(error)(error.source, hint)
-        logger.warning("Left out: %s", error)
-    return [row for row, error in enumerate(problems) if error is None]
+            first = next(iter(damaged.values()))
+            raise type(first)(first.source, f"{first.reason} {found}; --allow-missing leaves them out.")
+        logger.warning("%s. They are left out.", found)
+    return [row for row in range(len(rows)) if row not in damaged]
 
 
 def _command(arguments: Sequence[str]) -> str:

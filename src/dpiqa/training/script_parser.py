@@ -97,6 +97,17 @@ class ScriptParser(HfArgumentParser):
         print(f"{self.prog}: {message}", file=sys.stderr)
         raise SystemExit(2)
 
+    def _match_argument(self, action: Action, arg_strings_pattern: str) -> int:
+        """Names the values of an option that takes several, and the option as the help has it."""
+        try:
+            return super()._match_argument(action, arg_strings_pattern)
+        except ArgumentError as error:
+            if action.option_strings:
+                error.argument_name = ", ".join(_names(action))
+            if isinstance(action.metavar, tuple):
+                error.message = f"expected {len(action.metavar)} values, {' and '.join(action.metavar)}"
+            raise
+
     def _read(self, path: str) -> dict[str, Any]:
         if not Path(path).is_file():
             self.error(f"there is no file {path}")

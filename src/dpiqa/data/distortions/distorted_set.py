@@ -57,7 +57,9 @@ def make_distorted_set(
     if len(sources) < len(photos):
         raise ValueError("Two of the photos have the same name: rename one.")
     if not overwrite and output.exists() and any(output.iterdir()):
-        raise FileExistsError(f"{output} holds files already: choose another folder, or overwrite.")
+        raise FileExistsError(
+            f"{output} holds files already: choose another folder, or --overwrite (in Python overwrite=True)."
+        )
     if output.resolve() in {source.resolve().parent for source in sources.values()}:
         raise ValueError(f"{output} holds the pristine photos: choose another folder.")
     output.mkdir(parents=True, exist_ok=True)

@@ -72,7 +72,8 @@ def starting_teacher(arguments: TeacherArguments, output: Path) -> tuple[DPIQAMo
         source = Path(arguments.model).resolve() if Path(arguments.model).is_dir() else arguments.model
         teacher = DPIQAModel.from_pretrained(source, dtype=torch.float32)
         return teacher, DPIQAImageProcessor.from_pretrained(source)
-    with naming("--stable-diffusion or --text-model", f"{arguments.stable_diffusion}, {arguments.text_model}"):
+    start = f"--stable-diffusion {arguments.stable_diffusion} or --text-model {arguments.text_model}"
+    with naming(start, None):
         teacher = DPIQAModel.from_stable_diffusion(
             str(arguments.stable_diffusion), text_model=arguments.text_model, image_size=arguments.image_size
         )
