@@ -208,14 +208,15 @@ class TestDamagedPhoto:
         (result,) = run([str(tiny_checkpoint)], [f"spaq={sets / 'spaq'}"], sets / "out", **options).results
         assert result.errors == 1
 
-    def test_in_an_official_set_it_is_counted_too(self, evaluate, sets):
+    @pytest.mark.parametrize(("options", "errors"), [((), 1), (("--allow-missing",), 0)])
+    def test_in_an_official_set_it_ends_nothing_either(self, evaluate, sets, options, errors):
         test = load_iqa_splits("biq2021", sets / "biq2021")["test"]
         releases.picture(7, 300).save(test[0]["image"]["path"])
         photo = Path(test[0]["image"]["path"])
         photo.write_bytes(photo.read_bytes()[: photo.stat().st_size // 2])
-        result = evaluate(data=["biq2021"])
+        result = evaluate(*options, data=["biq2021"])
         assert result.exit_code == 0, result.output
-        assert (results_of(sets)[0].photos, results_of(sets)[0].errors) == (2, 1)
+        assert (results_of(sets)[0].photos, results_of(sets)[0].errors) == (2, errors)
 
 
 class TestWhatIsEvaluated:
@@ -260,7 +261,7 @@ class TestWhatIsEvaluated:
     def test_the_rating_scale_is_an_option(self, evaluate, sets, table):
         path = table()
         path.write_text(path.read_text().replace("0.95", "5"))
-        assert "--mos-range 1 5" in " ".join(evaluate("--data", path, "--split", "all", data=[]).output.split())
+        assert "--mos-range 1 5" in usage_error("evaluate", "--data", path, "--split", "all", "-o", sets / "none")
         result = evaluate("--data", path, "--mos-range", 0, 5, "--split", "all", data=[])
         assert result.exit_code == 0, result.output
 
