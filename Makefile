@@ -9,7 +9,7 @@ PYTEST = HF_HUB_OFFLINE=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest
 
 .PHONY: demo check test test-lowest test-core quality style docs bench clean
 
-# Scores real photographs and their degraded twins: demo/scores.csv and demo/contact_sheet.png.
+# Scores real photographs and their distorted twins: demo/scores.csv and demo/contact_sheet.png.
 demo: $(VENV)/ready
 	HF_HUB_OFFLINE=1 $(BIN)/python examples/demo.py
 

@@ -114,8 +114,8 @@ def test_several_photos_are_ranked_and_downloaded(page, pictures):
     assert [row["path"] for row in rows][0::3] == ["hills.jpg", "broken.jpg"]
 
 
-def test_a_photo_is_degraded_live(page, pictures):
-    browser.degrade_photo(page, pictures["hills"])
+def test_a_photo_is_distorted_live(page, pictures):
+    browser.distort_photo(page, pictures["hills"])
     before = page.locator(".dpiqa-card:visible").inner_text()
     page.get_by_label("range slider for Noise").focus()
     page.keyboard.press("End")

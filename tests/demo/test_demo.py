@@ -109,21 +109,21 @@ class TestEndpoints:
         with pytest.raises(Exception, match="1 to 30 photos"):
             client.predict([handle_file(photo_file)] * 31, api_name="/rank")
 
-    def test_degrade(self, client, photo_file):
-        answer = client.predict(handle_file(photo_file), 0, 80, 0, 0, api_name="/degrade")
+    def test_distort(self, client, photo_file):
+        answer = client.predict(handle_file(photo_file), 0, 80, 0, 0, api_name="/distort")
         assert [share for share, _ in answer["curve"]] == [0, 0.25, 0.5, 0.75, 1]
         assert answer["curve"][0][1] == answer["original"]
         assert answer["curve"][-1][1] == answer["score"] != answer["original"]
 
     @pytest.mark.parametrize("strength", [-1, 101, "much", None, 1e999])
-    def test_degrade_takes_strengths_from_0_to_100(self, url, photo, strength):
+    def test_distort_takes_strengths_from_0_to_100(self, url, photo, strength):
         data = file_data(upload(url, encoded(photo, "PNG")))
-        event, _ = call(url, "degrade", data, str(strength) if strength == 1e999 else strength, 0, 0, 0)
+        event, _ = call(url, "distort", data, str(strength) if strength == 1e999 else strength, 0, 0, 0)
         assert event == "error"
 
     def test_they_are_documented(self, client):
         endpoints = client.view_api(return_format="dict", print_info=False)["named_endpoints"]
-        assert set(endpoints) == {"/score", "/rank", "/degrade"}
+        assert set(endpoints) == {"/score", "/rank", "/distort"}
         assert all(endpoint["description"] for endpoint in endpoints.values())
 
 
@@ -141,7 +141,7 @@ class TestStrangers:
     def test_the_temporary_folder_itself_is_refused(self, url, folder):
         assert call(url, "score", file_data(str(folder)))[1]["error"] == REFUSED
 
-    @pytest.mark.parametrize("endpoint", ["score", "rank", "degrade"])
+    @pytest.mark.parametrize("endpoint", ["score", "rank", "distort"])
     def test_urls_are_refused_and_never_fetched(self, url, canary, endpoint):
         for payload in (
             file_data(canary.url),
@@ -161,7 +161,7 @@ class TestStrangers:
 
     def test_files_hidden_in_other_arguments_are_refused(self, url, photo, canary):
         data = file_data(upload(url, encoded(photo, "PNG")))
-        assert call(url, "degrade", data, {"deep": [file_data(canary.url)]}, 0, 0, 0)[1]["error"] == REFUSED
+        assert call(url, "distort", data, {"deep": [file_data(canary.url)]}, 0, 0, 0)[1]["error"] == REFUSED
         assert canary.requests == []
 
     @pytest.mark.parametrize("payload", ["china.png", 7, [], {}, None])

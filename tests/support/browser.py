@@ -54,7 +54,7 @@ def rank_photos(page, paths):
     page.get_by_role("button", name="Download the scores as CSV").wait_for()
 
 
-def degrade_photo(page, path):
-    page.get_by_role("tab", name="Degrade").click()
+def distort_photo(page, path):
+    page.get_by_role("tab", name="Distort").click()
     page.locator("input[type=file]").last.set_input_files(path)
     page.locator("svg.dpiqa-curve").wait_for()

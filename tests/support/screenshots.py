@@ -35,9 +35,9 @@ def main(target: Path) -> None:
                     browser.rank_photos(page, list(paths.values()))
                     page.wait_for_timeout(1000)
                     save(page, target / f"space-rank-{device}-{theme}.webp")
-                    browser.degrade_photo(page, paths["hills"])
+                    browser.distort_photo(page, paths["hills"])
                     page.wait_for_timeout(1000)
-                    save(page, target / f"space-degrade-{device}-{theme}.webp")
+                    save(page, target / f"space-distort-{device}-{theme}.webp")
                     page.close()
 
 

@@ -23,7 +23,7 @@ def demo(
         int | None, typer.Option(min=1, max=65535, help="Port.", show_default="the first free one from 7860")
     ] = None,
 ) -> None:
-    """Open the app of the Space on this machine: score, rank and degrade photos in a browser."""
+    """Open the app of the Space on this machine: score, rank and distort photos in a browser."""
     try:
         from ..demo import serve
     except ModuleNotFoundError as error:

@@ -9,12 +9,12 @@ from ..data.distortions import Strengths
 from ..models.images import OPENING_ERRORS, reason_of
 from ..scoring.scorer import Scorer
 from .limits import MAX_PHOTOS
-from .scored_uploads import ScoredUpload, open_preview, rank_uploads, score_degraded, score_uploads
+from .scored_uploads import ScoredUpload, open_preview, rank_uploads, score_distorted, score_uploads
 from .uploads import to_upload
 
 
 def add_endpoints(scorer: Scorer, **options: Any) -> None:
-    """Adds /score, /rank and /degrade to the Blocks that are being built.
+    """Adds /score, /rank and /distort to the Blocks that are being built.
 
     Args:
         scorer: What scores.
@@ -36,24 +36,24 @@ def add_endpoints(scorer: Scorer, **options: Any) -> None:
             raise gr.Error(f"Expected a list of 1 to {MAX_PHOTOS} photos.", print_exception=False)
         return [_answer(scored) for scored in rank_uploads(scorer, [to_upload(photo) for photo in photos])]
 
-    def degradation(
+    def distortion(
         photo: gr.FileData, jpeg: float = 0, blur: float = 0, noise: float = 0, shrink: float = 0
     ) -> dict[str, Any]:
-        """Degrade an uploaded photo, at most 1024 pixels a side, with strengths from 0 to 100.
+        """Distort an uploaded photo, at most 1024 pixels a side, with strengths from 0 to 100.
 
         Returns original and score (before and after), and curve, a list of [share of the strengths, score].
         """
         upload = to_upload(photo)
         try:
             strengths = Strengths(float(jpeg), float(blur), float(noise), float(shrink))
-            degraded = score_degraded(scorer, open_preview(upload), strengths)
+            distorted = score_distorted(scorer, open_preview(upload), strengths)
         except OPENING_ERRORS as error:
             raise gr.Error(reason_of(error, upload.path), print_exception=False) from None
-        return {"original": degraded.original.score, "score": degraded.score.score, "curve": degraded.curve}
+        return {"original": distorted.original.score, "score": distorted.score.score, "curve": distorted.curve}
 
     gr.api(score, api_name="score", **options)
     gr.api(ranking, api_name="rank", **options)
-    gr.api(degradation, api_name="degrade", **options)
+    gr.api(distortion, api_name="distort", **options)
 
 
 def _answer(scored: ScoredUpload) -> dict[str, Any]:

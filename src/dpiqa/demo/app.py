@@ -25,7 +25,7 @@ from .scored_uploads import (
     map_overlay,
     open_preview,
     rank_uploads,
-    score_degraded,
+    score_distorted,
     score_uploads,
 )
 from .uploads import ConfinedBlocks, to_upload
@@ -58,8 +58,8 @@ def build_demo(scorer: Scorer, *, delete_cache: tuple[int, int] = (DELETE_EVERY,
             _score_tab(scorer)
         with gr.Tab("Rank"):
             _rank_tab(scorer)
-        with gr.Tab("Degrade"):
-            _degrade_tab(scorer)
+        with gr.Tab("Distort"):
+            _distort_tab(scorer)
         with gr.Tab("About"):
             gr.Markdown(f"{SUMMARY}\n\n{card_text(scorer)}")
         add_endpoints(scorer, **_ONE_AT_A_TIME)
@@ -132,10 +132,10 @@ def _rank_tab(scorer: Scorer) -> None:
     photos.change(show, photos, [gallery, errors, download], **_EVENT)
 
 
-def _degrade_tab(scorer: Scorer) -> None:
+def _distort_tab(scorer: Scorer) -> None:
     with gr.Row():
         with gr.Column(min_width=300):
-            photo = _photo_input("A photo to degrade")
+            photo = _photo_input("A photo to distort")
             sliders = [
                 gr.Slider(0, MAX_STRENGTH, value=value, step=1, label=label, info=info)
                 for label, value, info in (
@@ -148,11 +148,11 @@ def _degrade_tab(scorer: Scorer) -> None:
         with gr.Column(min_width=300):
             card = gr.HTML(views.EMPTY, padding=False)
             result = gr.Image(
-                label="Degraded",
+                label="Distorted",
                 visible=False,
                 interactive=False,
                 buttons=["fullscreen"],
-                alt_text="The degraded photo",
+                alt_text="The distorted photo",
             )
 
     def show(file: Any, *strengths: float) -> tuple[Any, ...]:
@@ -160,10 +160,10 @@ def _degrade_tab(scorer: Scorer) -> None:
             return views.EMPTY, gr.update(visible=False, value=None)
         upload = to_upload(file)
         try:
-            degraded = score_degraded(scorer, open_preview(upload), Strengths(*strengths))
+            distorted = score_distorted(scorer, open_preview(upload), Strengths(*strengths))
         except OPENING_ERRORS as error:
             return views.error_card(reason_of(error, upload.path)), gr.update(visible=False, value=None)
-        return views.curve_card(degraded), gr.update(value=degraded.preview, visible=True)
+        return views.curve_card(distorted), gr.update(value=distorted.preview, visible=True)
 
     triggers = [photo.change, *(slider.input for slider in sliders)]
     gr.on(triggers, show, [photo, *sliders], [card, result], trigger_mode="always_last", **_EVENT)

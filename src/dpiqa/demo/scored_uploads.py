@@ -31,8 +31,8 @@ class ScoredUpload(NamedTuple):
         return to_row(self.name, self.score)
 
 
-class DegradedPhoto(NamedTuple):
-    """A degraded photo, its score, and (share of the strengths in [0, 1], score) on the way there."""
+class DistortedPhoto(NamedTuple):
+    """A distorted photo, its score, and (share of the strengths in [0, 1], score) on the way there."""
 
     preview: Image.Image
     original: Score
@@ -61,12 +61,12 @@ def rank_uploads(scorer: Scorer, uploads: Sequence[Upload]) -> list[ScoredUpload
     return sorted(scored, key=lambda item: (item.score.error is not None, -item.score.score))
 
 
-def score_degraded(scorer: Scorer, photo: Image.Image, strengths: Strengths) -> DegradedPhoto:
-    """Degrades a photo in five steps and scores each."""
+def score_distorted(scorer: Scorer, photo: Image.Image, strengths: Strengths) -> DistortedPhoto:
+    """Distorts a photo in five steps and scores each."""
     steps = [distort_mixed(photo, strengths.scaled(share)) for share in _CURVE]
     scores = scorer(steps)
     curve = [(share, score.score) for share, score in zip(_CURVE, scores, strict=True)]
-    return DegradedPhoto(steps[-1], scores[0], scores[-1], curve)
+    return DistortedPhoto(steps[-1], scores[0], scores[-1], curve)
 
 
 def open_preview(upload: Upload) -> Image.Image:

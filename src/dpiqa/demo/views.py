@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from html import escape
 
 from ..scoring.scorer import Score
-from .scored_uploads import DegradedPhoto, ScoredUpload
+from .scored_uploads import DistortedPhoto, ScoredUpload
 
 EMPTY = '<p class="dpiqa-empty">The score will be here.</p>'
 
@@ -49,12 +49,12 @@ def error_list(scored: Sequence[ScoredUpload]) -> str:
     return f'<section class="dpiqa-card dpiqa-error" role="alert"><h3>No score</h3><ul>{items}</ul></section>'
 
 
-def curve_card(degraded: DegradedPhoto) -> str:
+def curve_card(distorted: DistortedPhoto) -> str:
     """The score before and after, and the curve between."""
-    change = degraded.score.score - degraded.original.score
+    change = distorted.score.score - distorted.original.score
     return (
-        f'<section class="dpiqa-card" role="status">{_number(degraded.score)}'
-        f"<p>The original has <b>{degraded.original.score:.3f}</b>: {change:+.3f}.</p>{_curve(degraded.curve)}"
+        f'<section class="dpiqa-card" role="status">{_number(distorted.score)}'
+        f"<p>The original has <b>{distorted.original.score:.3f}</b>: {change:+.3f}.</p>{_curve(distorted.curve)}"
         "</section>"
     )
 
