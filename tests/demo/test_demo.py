@@ -8,6 +8,8 @@ import http.server
 import json
 import os
 import socket
+import subprocess
+import sys
 import threading
 import time
 from collections import Counter
@@ -22,7 +24,7 @@ from typer.testing import CliRunner
 
 from dpiqa import DPIQAImageProcessor, Scorer
 from dpiqa.cli import app
-from dpiqa.demo import gate, limits, scored_uploads, views
+from dpiqa.demo import connections, gate, limits, scored_uploads, storage, views
 from dpiqa.demo.app import card_text
 from dpiqa.demo.uploads import Upload
 from dpiqa.scoring.scorer import Score
@@ -225,6 +227,21 @@ class TestStrangers:
         for address in ("", f"gradio_api/file={path}", "gradio_api/file=nope"):
             assert httpx.get(f"{url}{address}").headers["x-content-type-options"] == "nosniff"
 
+    def test_a_file_opened_by_itself_runs_nothing(self, url, photo):
+        path = upload(url, encoded(photo, "PNG"))
+        assert httpx.get(f"{url}gradio_api/file={path}").headers["content-security-policy"] == "sandbox"
+        assert "content-security-policy" not in httpx.get(url).headers
+
+    @pytest.mark.parametrize("origin", ["https://elsewhere.example", "null", "http://localhost:1"])
+    @pytest.mark.parametrize("host", ["127.0.0.1", "organisation-dpiqa-demo.hf.space"])
+    def test_pages_from_elsewhere_may_not_read_answers(self, url, origin, host):
+        asked = {"Access-Control-Request-Method": "POST", "Access-Control-Request-Headers": "content-type"}
+        for method, more in (("GET", {}), ("OPTIONS", asked)):
+            headers = {"Origin": origin, "Host": host} | more
+            answer = httpx.request(method, f"{url}config", headers=headers)
+            assert "access-control-allow-origin" not in answer.headers
+            assert "access-control-allow-credentials" not in answer.headers
+
     @pytest.mark.parametrize("path", ["file=%00", "file=/tmp/%00x", "../static/%00", "../assets/%00"])
     def test_names_with_a_zero_byte(self, url, path):
         assert _raw(url, f"GET /gradio_api/{path} HTTP/1.1".replace("gradio_api/../", ""))[0] == 404
@@ -248,6 +265,15 @@ class TestStrangers:
         response = httpx.post(f"{url}gradio_api/upload", content=body, headers=headers)
         assert response.status_code in (200, 400)
         assert "Traceback" not in capfd.readouterr().err
+
+    def test_a_malformed_event_is_one_line_in_the_log(self, url, caplog):
+        event = next(event for event in httpx.get(f"{url}config").json()["dependencies"] if len(event["inputs"]) > 1)
+        body = {"data": ["secret.jpg"], "fn_index": event["id"], "session_hash": "one-line"}
+        httpx.post(f"{url}gradio_api/queue/join", json=body).raise_for_status()
+        _messages(url, "one-line")
+        ours = [record for record in caplog.records if record.name.startswith("dpiqa")]
+        assert [record.getMessage() for record in ours] == ["An event got what it does not take: ValueError"]
+        assert ours[0].exc_info is None
 
     def test_malformed_events_put_no_names_into_the_log(self, url, capfd):
         config = httpx.get(f"{url}config").json()
@@ -339,6 +365,86 @@ class TestLimits:
         assert response.status_code == 503
         assert "try again" in response.text
 
+    def test_a_full_folder_takes_no_more_results(self, url, monkeypatch):
+        monkeypatch.setattr(gate, "MAX_FOLDER_BYTES", -1)
+        response = httpx.post(f"{url}gradio_api/call/distort", json={"data": []})
+        assert response.status_code == 503
+        assert "try again" in response.json()["detail"]
+
+    def test_several_uploads_at_once_stay_below_the_limit_together(self, url, folder, monkeypatch):
+        size = 2_000_000
+        monkeypatch.setattr(gate, "MAX_FOLDER_BYTES", storage.bytes_on_disk() + 3 * size)
+
+        def status(number):
+            data = {"files": bytes([number]) * size}
+            return httpx.post(f"{url}gradio_api/upload", files=data, timeout=60).status_code
+
+        with ThreadPoolExecutor(8) as pool:
+            statuses = Counter(pool.map(status, range(8)))
+        assert set(statuses) <= {200, 503}
+        assert statuses[503] >= 6
+        assert storage.bytes_on_disk() <= gate.MAX_FOLDER_BYTES
+
+    def test_small_files_count_as_the_disk_counts_them(self, tmp_path, monkeypatch):
+        monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path))
+        for number in range(10):
+            (tmp_path / str(number)).write_bytes(b"x")
+        assert storage.bytes_on_disk() >= sum(path.stat().st_blocks * 512 for path in tmp_path.iterdir()) > 0
+
+    def test_a_request_has_a_budget_of_pixels(self, url, monkeypatch):
+        monkeypatch.setattr(Scorer, "stream", lambda *_, **__: pytest.fail("scored"))
+        large = file_data(upload(url, encoded(Image.new("1", (7000, 7000)), "PNG")))
+        event, answer = call(url, "rank", [large] * 30)
+        assert event == "error"
+        assert answer["error"].startswith("These photos have 1,470 megapixels together, and a request may have 360: ")
+
+    def test_the_page_has_that_budget_too(self, url):
+        large = file_data(upload(url, encoded(Image.new("1", (7000, 7000)), "PNG")))
+        config = httpx.get(f"{url}config").json()
+        [files] = [part["id"] for part in config["components"] if part["props"].get("elem_id") == "dpiqa-photos"]
+        [event] = [event["id"] for event in config["dependencies"] if event["inputs"] == [files]]
+        body = {"data": [[large] * 30], "fn_index": event, "session_hash": "budget"}
+        httpx.post(f"{url}gradio_api/queue/join", json=body).raise_for_status()
+        assert "1,470 megapixels together" in _messages(url, "budget")
+
+    @pytest.mark.parametrize("beginning", [b"", b"GET / HTT", b"GET / HTTP/1.1\r\nHost: a\r\n"])
+    def test_a_connection_without_a_request_is_closed(self, url, beginning, monkeypatch):
+        monkeypatch.setattr(connections, "MAX_IDLE", 1)
+        with socket.create_connection((httpx.URL(url).host, httpx.URL(url).port), timeout=10) as connection:
+            connection.sendall(beginning)
+            assert connection.recv(1000) == b""
+
+    def test_a_connection_between_two_requests_is_closed(self, url, monkeypatch):
+        monkeypatch.setattr(connections, "MAX_IDLE", 1)
+        with socket.create_connection((httpx.URL(url).host, httpx.URL(url).port), timeout=10) as connection:
+            connection.sendall(b"GET /config HTTP/1.1\r\nHost: a\r\n\r\nGET / HT")
+            while connection.recv(65536):
+                pass
+
+    @pytest.mark.parametrize("path", ["upload", "queue/join"])
+    def test_a_request_that_pauses_is_given_up(self, url, path, monkeypatch):
+        monkeypatch.setattr(gate, "MAX_PAUSE", 0.5)
+        head = f"POST /gradio_api/{path} HTTP/1.1\r\nContent-Length: 1000\r\nContent-Type: "
+        for kind in ("multipart/form-data; boundary=b", "application/json"):
+            assert 400 <= _raw(url, head + kind, b"--b\r\n")[0] < 500
+
+    def test_a_request_that_drips_is_given_up(self, url, monkeypatch):
+        monkeypatch.setattr(gate, "MAX_ARRIVAL", 1)
+        with socket.create_connection((httpx.URL(url).host, httpx.URL(url).port), timeout=10) as connection:
+            head = "POST /gradio_api/upload HTTP/1.1\r\nHost: a\r\nContent-Length: 1000"
+            connection.sendall(f"{head}\r\nContent-Type: multipart/form-data; boundary=b\r\n\r\n".encode())
+            connection.sendall(b'--b\r\nContent-Disposition: form-data; name="files"; filename="a.png"\r\n\r\n')
+            connection.settimeout(0.2)
+            answer = b""
+            for _ in range(50):
+                connection.sendall(b"-")
+                try:
+                    answer = connection.recv(1000)
+                    break
+                except TimeoutError:
+                    continue
+        assert b" 408 " in answer.split(b"\r\n")[0]
+
     def test_many_pixels_in_a_small_file_are_refused(self, url):
         bomb = encoded(Image.new("1", (8000, 8000)), "PNG")
         assert len(bomb) < 100_000
@@ -372,14 +478,30 @@ class TestLimits:
         with running(scorer, tmp_path / "cleared", delete_cache=(1, 1)) as url:
             path = Path(upload(url, encoded(photo, "PNG")))
             call(url, "score", file_data(str(path)))
-            deadline = time.monotonic() + 30
-            while path.exists() and time.monotonic() < deadline:
-                time.sleep(0.2)
-            assert not path.exists()
+            _wait_until_gone(path.parent)
+
+    def test_files_of_uploads_that_failed_are_deleted(self, scorer, tmp_path):
+        """gradio knows nothing of them."""
+        head = "POST /gradio_api/upload HTTP/1.1\r\nContent-Type: multipart/form-data; boundary=b\r\nContent-Length: "
+        part = b'--b\r\nContent-Disposition: form-data; name="%s"; filename="a.png"\r\n\r\nxxxx'
+        folder = tmp_path / "cleared"
+        with running(scorer, folder, delete_cache=(1, 1)) as url:
+            examples = storage.files_now()
+            other = part % b"others" + b"\r\n--b--\r\n"
+            assert _raw(url, f"{head}{len(other)}", other)[0] == 200
+            with socket.create_connection((httpx.URL(url).host, httpx.URL(url).port)) as connection:
+                connection.sendall(f"{head}1000\r\nHost: a\r\n\r\n".encode() + part % b"files")
+                time.sleep(0.5)
+            strays = list(folder.glob("tmp*"))
+            assert len(strays) == 2
+            for stray in strays:
+                _wait_until_gone(stray)
+            assert storage.files_now() == examples
 
 
 def test_a_file_name_cannot_become_markup():
-    scored = scored_uploads.ScoredUpload("<img src=x onerror=alert(1)>.jpg", Score(float("nan"), error="<script>"))
+    upload = Upload("a.jpg", "<img src=x onerror=alert(1)>.jpg")
+    scored = scored_uploads.ScoredUpload(upload, Score(float("nan"), error="<script>"))
     for html in (views.error_list([scored]), views.score_card(scored, 0.9)):
         assert "<img" not in html
         assert "<script" not in html
@@ -405,7 +527,9 @@ class TestScoring:
         assert "of 1, higher is better" in views.score_card(scored, 0.9)
 
     def test_the_interval_says_what_it_covers(self):
-        scored = scored_uploads.ScoredUpload("a.jpg", Score(0.5, interval=(0.25, 0.75), width=1, height=1))
+        scored = scored_uploads.ScoredUpload(
+            Upload("a.jpg", "a.jpg"), Score(0.5, interval=(0.25, 0.75), width=1, height=1)
+        )
         assert "<b>0.25</b> to <b>0.75</b> for 80 % of such photos" in views.score_card(scored, 0.8)
 
     def test_ranking_reads_photos_in_batches(self, scorer, photo_file, monkeypatch):
@@ -449,6 +573,27 @@ class TestCommand:
         CliRunner().invoke(app, ["demo"], env={"DPIQA_MODEL": "some/teacher"})
         assert served[0][0] == "some/teacher"
 
+    @pytest.mark.parametrize("port", ["0", "99999", "-1", "web"])
+    def test_a_port_that_cannot_be_is_status_2(self, served, port):
+        result = CliRunner().invoke(app, ["demo", "--port", port])
+        assert result.exit_code == 2
+        assert served == []
+
+    def test_a_taken_port_is_one_sentence(self):
+        with socket.create_server(("127.0.0.1", 0)) as taken:
+            port = taken.getsockname()[1]
+            result = subprocess.run(
+                [sys.executable, "-m", "dpiqa", "demo", "--port", str(port)],
+                capture_output=True,
+                text=True,
+                timeout=120,
+            )
+        assert result.returncode == 2
+        output = " ".join((result.stdout + result.stderr).replace("│", " ").split())
+        assert f"Invalid value for --host or --port: Port {port} is taken on 127.0.0.1: choose another one." in output
+        assert "GRADIO" not in output.upper()
+        assert "Traceback" not in output
+
     def test_a_missing_model_is_status_2(self, tmp_path):
         result = CliRunner().invoke(app, ["demo", "--model", str(tmp_path / "none")])
         assert result.exit_code == 2
@@ -477,6 +622,13 @@ def canary():
         yield server
         server.shutdown()
         thread.join()
+
+
+def _wait_until_gone(path):
+    deadline = time.monotonic() + 30
+    while path.exists() and time.monotonic() < deadline:
+        time.sleep(0.2)
+    assert not path.exists()
 
 
 def _raw(url, head, body=b""):

@@ -1,5 +1,6 @@
 """The folder that becomes the Space, put together as on the Hub."""
 
+import errno
 import os
 import re
 import shutil
@@ -15,7 +16,7 @@ import httpx
 import pytest
 from huggingface_hub import metadata_load
 
-from dpiqa.demo import limits, server
+from dpiqa.demo import limits, server, storage
 
 ROOT = Path(__file__).parents[2]
 SPACE = ROOT / "spaces" / "dpiqa-demo"
@@ -61,19 +62,69 @@ def test_it_starts_offline_and_leaves_nothing_behind(space, port, tmp_path, stop
 
 def test_what_a_killed_server_left_goes_when_the_next_one_starts(tmp_path, monkeypatch):
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    monkeypatch.setattr("dpiqa.demo.server._is_running", lambda process: process == 2)
+    monkeypatch.setattr("dpiqa.demo.storage._is_running", lambda process: process == 2)
     for process in (1, 2, os.getpid()):
         (tmp_path / f"dpiqa-demo-{process}-abc" / "photos").mkdir(parents=True)
     (tmp_path / "dpiqa-demo-notes").mkdir()
-    server._remove_leftovers()
+    storage.remove_folders_of_the_dead()
     assert {folder.name for folder in tmp_path.iterdir()} == {"dpiqa-demo-2-abc", "dpiqa-demo-notes"}
+
+
+def test_what_is_not_ours_stays_when_the_next_one_starts(tmp_path, monkeypatch):
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    monkeypatch.setattr("dpiqa.demo.storage._is_running", lambda process: False)
+    (tmp_path / "photos" / "holiday").mkdir(parents=True)
+    (tmp_path / "dpiqa-demo-1-link").symlink_to(tmp_path / "photos")
+    (tmp_path / "dpiqa-demo-1-file").touch()
+    (tmp_path / "dpiqa-demo-1-anothers").mkdir()
+    monkeypatch.setattr("os.getuid", lambda: (tmp_path / "photos").stat().st_uid + 1)
+    storage.remove_folders_of_the_dead()
+    assert (tmp_path / "photos" / "holiday").exists()
+    assert len(list(tmp_path.iterdir())) == 4
+    monkeypatch.undo()
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    monkeypatch.setattr("dpiqa.demo.storage._is_running", lambda process: False)
+    storage.remove_folders_of_the_dead()
+    assert not (tmp_path / "dpiqa-demo-1-anothers").exists()
+    assert (tmp_path / "photos" / "holiday").exists()
+    assert len(list(tmp_path.iterdir())) == 3
+
+
+class TestPort:
+    def test_the_first_free_one(self):
+        with server.listen("127.0.0.1") as first, server.listen("127.0.0.1") as second:
+            assert 7860 <= first.getsockname()[1] < second.getsockname()[1]
+
+    def test_a_taken_one(self, port):
+        with (
+            server.listen("127.0.0.1", port),
+            pytest.raises(OSError, match=f"Port {port} is taken on 127.0.0.1: choose another one."),
+        ):
+            server.listen("127.0.0.1", port)
+
+    @pytest.mark.parametrize("host", ["192.0.2.1", "no.such.host.invalid"])
+    def test_a_host_that_is_not_this_machine(self, host):
+        with pytest.raises(OSError, match=f"Cannot listen on {host}, port 7000"):
+            server.listen(host, 7000)
+
+    def test_one_that_may_not_be_used(self, monkeypatch):
+        denied = PermissionError(errno.EACCES, "Permission denied (while attempting to bind on address)")
+        monkeypatch.setattr("socket.create_server", MagicMock(side_effect=denied))
+        with pytest.raises(OSError, match=r"port 80: Permission denied\.$"):
+            server.listen("127.0.0.1", 80)
+
+    def test_it_is_known_before_the_model_is_loaded(self, port, monkeypatch):
+        monkeypatch.setattr("signal.signal", lambda *arguments: None)
+        monkeypatch.setattr(server.Scorer, "from_pretrained", lambda *_, **__: pytest.fail("loaded"))
+        with server.listen("127.0.0.1", port), pytest.raises(OSError, match="is taken"):
+            server.serve(host="127.0.0.1", port=port)
 
 
 def test_it_takes_no_more_than_the_app_allows(monkeypatch):
     """The limits reach the scorer that `serve` builds."""
     built = []
     monkeypatch.setattr(server.Scorer, "from_pretrained", lambda model, **options: built.append((model, options)))
-    monkeypatch.setattr(server, "build_demo", lambda scorer: MagicMock())
+    monkeypatch.setattr(server, "build_server", lambda scorer: MagicMock())
     monkeypatch.setattr("signal.signal", lambda *arguments: None)
     monkeypatch.setenv("DPIQA_MODEL", "org/student")
     monkeypatch.setenv("GRADIO_TEMP_DIR", "set by serve")

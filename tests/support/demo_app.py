@@ -1,6 +1,8 @@
 """Starts the app for a test, with its temporary folder where the test says."""
 
 import gc
+import threading
+import time
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -12,15 +14,20 @@ from dpiqa import Scorer
 @contextmanager
 def running(scorer: Scorer, folder: Path, **options):
     """Yields the app's address, with a slash at the end."""
-    from dpiqa.demo import build_demo, launch_options
+    from dpiqa.demo.server import build_server, listen
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("GRADIO_TEMP_DIR", str(folder))
-        demo = build_demo(scorer, **options)
-        _, url, _ = demo.launch(prevent_thread_lock=True, quiet=True, server_name="127.0.0.1", **launch_options())
+        server = build_server(scorer, **options)
+        listener = listen("127.0.0.1")
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
+        thread.start()
+        while not server.started and thread.is_alive():
+            time.sleep(0.01)
         try:
-            yield url
+            yield f"http://127.0.0.1:{listener.getsockname()[1]}/"
         finally:
-            demo.close()
+            server.should_exit = True
+            thread.join()
             # What gradio leaves open is reported here, where tests expect it, and not in a later one.
             gc.collect()

@@ -25,12 +25,14 @@ def demo(
 ) -> None:
     """Open the app of the Space on this machine: score, rank and distort photos in a browser."""
     try:
-        from ..demo import serve
+        from ..demo import CannotListenError, serve
     except ModuleNotFoundError as error:
         if error.name not in ("gradio", "starlette"):
             raise
         raise typer.BadParameter('the app needs gradio: pip install "dpiqa[demo]"') from None
     try:
         serve(model, host=host, port=port)
+    except CannotListenError as error:
+        raise typer.BadParameter(sentence(error), param_hint="--host or --port") from None
     except (OSError, ValueError) as error:
-        raise typer.BadParameter(sentence(error), param_hint="--model, --host or --port") from None
+        raise typer.BadParameter(sentence(error), param_hint="--model") from None

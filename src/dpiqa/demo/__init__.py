@@ -1,5 +1,6 @@
 """The app behind `dpiqa demo` and the Space in `spaces/dpiqa-demo`; needs the extra `dpiqa[demo]`."""
 
 from .app import build_demo as build_demo
-from .server import launch_options as launch_options
+from .server import CannotListenError as CannotListenError
 from .server import serve as serve
+from .web import build_web_app as build_web_app

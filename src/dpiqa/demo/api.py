@@ -8,9 +8,8 @@ import gradio as gr
 from ..data.distortions import Strengths
 from ..models.images import OPENING_ERRORS, reason_of
 from ..scoring.scorer import Scorer
-from .limits import MAX_PHOTOS
 from .scored_uploads import ScoredUpload, open_preview, rank_uploads, score_distorted, score_uploads
-from .uploads import to_upload
+from .uploads import to_upload, to_uploads
 
 
 def add_endpoints(scorer: Scorer, **options: Any) -> None:
@@ -32,9 +31,7 @@ def add_endpoints(scorer: Scorer, **options: Any) -> None:
 
     def ranking(photos: list[gr.FileData]) -> list[dict[str, Any]]:
         """Score several uploaded photos: rows like those of /score, the best first, those with an error last."""
-        if not isinstance(photos, list) or not 1 <= len(photos) <= MAX_PHOTOS:
-            raise gr.Error(f"Expected a list of 1 to {MAX_PHOTOS} photos.", print_exception=False)
-        return [_answer(scored) for scored in rank_uploads(scorer, [to_upload(photo) for photo in photos])]
+        return [_answer(scored) for scored in rank_uploads(scorer, to_uploads(photos))]
 
     def distortion(
         photo: gr.FileData, jpeg: float = 0, blur: float = 0, noise: float = 0, shrink: float = 0

@@ -28,7 +28,7 @@ from .scored_uploads import (
     score_distorted,
     score_uploads,
 )
-from .uploads import ConfinedBlocks, to_upload
+from .uploads import ConfinedBlocks, to_upload, to_uploads
 
 _TITLE = "How good does your photo look?"
 # One photo at a time: memory stays bounded, and more at once would not be faster.
@@ -41,11 +41,10 @@ _MOVE_HANDLE = "(position) => ({__type__: 'update', slider_position: position})"
 
 
 def build_demo(scorer: Scorer, *, delete_cache: tuple[int, int] = (DELETE_EVERY, DELETE_AFTER)) -> gr.Blocks:
-    """Builds the app; [`dpiqa.demo.launch_options`] has what its `launch` must be given.
+    """Builds the page and its endpoints, which [`dpiqa.demo.web.build_web_app`] serves within its limits.
 
     Args:
-        scorer: What scores; students with the pooled head also have quality maps. In public it must have the limits of
-            [`dpiqa.demo.limits`], as in [`dpiqa.demo.serve`].
+        scorer: What scores; students with the pooled head also have quality maps.
         delete_cache: (seconds between two clearings of the temporary folder, age in seconds of the files that go).
     """
     with ConfinedBlocks(title=_TITLE, analytics_enabled=False, delete_cache=delete_cache) as demo:
@@ -117,14 +116,11 @@ def _rank_tab(scorer: Scorer) -> None:
     download = gr.DownloadButton("Download the scores as CSV", visible=False)
 
     def show(files: Any) -> tuple[Any, ...]:
-        uploads = [to_upload(file) for file in files or ()]
-        if len(uploads) > MAX_PHOTOS:
-            raise gr.Error(f"At most {MAX_PHOTOS} photos at a time, these are {len(uploads)}.", print_exception=False)
-        ranked = rank_uploads(scorer, uploads)
+        ranked = rank_uploads(scorer, to_uploads(files)) if files else []
         pictures = [
-            (item.preview, f"{place}. {item.score.score:.3f}  {item.name}")
+            (preview, f"{place}. {item.score.score:.3f}  {item.name}")
             for place, item in enumerate(ranked, 1)
-            if item.preview is not None
+            if (preview := item.preview()) is not None
         ]
         csv = gr.update(value=_write_csv(ranked), visible=True) if ranked else gr.update(visible=False)
         return gr.update(value=pictures, visible=bool(pictures)), views.error_list(ranked), csv

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import contextlib
+import asyncio
 import logging
-import os
 import re
-from pathlib import Path
+import time
 
-from gradio.utils import get_upload_folder
+from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import Headers
-from starlette.responses import PlainTextResponse
+from starlette.responses import JSONResponse, PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from .limits import MAX_FOLDER_BYTES, MAX_REQUEST_BYTES, MAX_UPLOAD_BYTES
+from .limits import MAX_ARRIVAL, MAX_FOLDER_BYTES, MAX_PAUSE, MAX_REQUEST_BYTES, MAX_UPLOAD_BYTES
+from .storage import bytes_on_disk
 from .uploads import is_inside_upload_folder
 
 # The page, its parts, and the queue. Everything else of gradio (fetching URLs on behalf of the browser, deep links,
@@ -27,8 +27,10 @@ _FILE = "/gradio_api/file="
 _UPLOAD = "/gradio_api/upload"
 _log = logging.getLogger(__name__)
 
-
-_NO_SNIFFING = (b"x-content-type-options", b"nosniff")
+# No policy of who may frame the page: huggingface.co does, and so may others.
+_HEADERS = [(b"x-content-type-options", b"nosniff"), (b"referrer-policy", b"same-origin")]
+# A file of a stranger, opened by itself, is a page without scripts and without an origin.
+_FILE_HEADERS = [(b"content-security-policy", b"sandbox")]
 
 
 class Gate:
@@ -44,23 +46,32 @@ class Gate:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        exchange = _Exchange(receive, send)
+        exchange = _Exchange(scope, receive, send)
+        upload = 0
         try:
-            num_bytes = _admit(scope, self._expected_bytes)
-            exchange.bytes_left = num_bytes
+            exchange.bytes_left = num_bytes = _admit(scope)
             upload = num_bytes if _is_upload(scope) else 0
             self._expected_bytes += upload
-            try:
-                await self.app(scope, exchange.receive, exchange.send)
-            finally:
-                self._expected_bytes -= upload
+            if scope["method"] == "POST":
+                await self._check_folder()
+            await self.app(scope, exchange.receive, exchange.send)
         except _RefusedError as refusal:
-            await exchange.answer(scope, refusal.status, refusal.reason)
+            await exchange.refuse(refusal)
         except Exception as error:
             # gradio fails on much that makes no sense; its tracebacks would put users' file names into the log.
             _log.warning("A request to %s failed: %s", scope["path"].split("=")[0], type(error).__name__)
             _log.debug("How it failed:", exc_info=True)
-            await exchange.answer(scope, 400, "This request makes no sense to the app.")
+            await exchange.refuse(_RefusedError(400, "This request makes no sense to the app."))
+        finally:
+            self._expected_bytes -= upload
+
+    async def _check_folder(self) -> None:
+        # In a thread: there may be many files to count.
+        on_disk = await run_in_threadpool(bytes_on_disk)
+        if on_disk + self._expected_bytes > MAX_FOLDER_BYTES:
+            raise _RefusedError(
+                503, "Too many photos are being looked at just now: please try again in a few minutes."
+            )
 
 
 class _RefusedError(Exception):
@@ -69,30 +80,56 @@ class _RefusedError(Exception):
 
 
 class _Exchange:
-    """One request and its answer: counts what comes in, and knows whether the answer has begun."""
+    """One request and its answer: counts what comes in and how long it takes, knows whether the answer has begun."""
 
-    def __init__(self, receive: Receive, send: Send):
-        self._receive, self._send = receive, send
-        self._has_begun = False
+    def __init__(self, scope: Scope, receive: Receive, send: Send):
+        self._scope, self._receive, self._send = scope, receive, send
+        self._deadline = time.monotonic() + MAX_ARRIVAL
+        self._has_arrived = self._has_begun = False
+        self._refusal: _RefusedError | None = None
         self.bytes_left = 0
 
     async def receive(self) -> Message:
-        message = await self._receive()
+        if self._has_arrived:
+            # What comes now is that the client hangs up, whenever it does.
+            return await self._receive()
+        try:
+            async with asyncio.timeout(min(MAX_PAUSE, self._deadline - time.monotonic())):
+                message = await self._receive()
+        except TimeoutError:
+            raise self._refused(408, "The request takes too long to arrive.") from None
+        self._has_arrived = not message.get("more_body", False)
         self.bytes_left -= len(message.get("body", b""))
         if self.bytes_left < 0:
-            raise _RefusedError(413, "The request is longer than it says.")
+            raise self._refused(413, "The request is longer than it says.")
         return message
 
     async def send(self, message: Message) -> None:
         if message["type"] == "http.response.start":
+            if self._refusal is not None:
+                # gradio took it for a fault of its own.
+                raise self._refusal
             self._has_begun = True
-            message = {**message, "headers": [*message.get("headers", ()), _NO_SNIFFING]}
+            extra = _HEADERS + (_FILE_HEADERS if _path(self._scope).startswith(_FILE) else [])
+            message = {**message, "headers": [*message.get("headers", ()), *extra]}
         await self._send(message)
 
-    async def answer(self, scope: Scope, status: int, reason: str) -> None:
+    async def refuse(self, refusal: _RefusedError) -> None:
         # An answer that has begun is cut off by the server.
-        if not self._has_begun:
-            await PlainTextResponse(reason, status)(scope, self._receive, self.send)
+        if self._has_begun:
+            return
+        self._refusal = None
+        # gradio's page shows the text of a failed upload, and the "detail" of a failed event.
+        answer = (
+            PlainTextResponse(refusal.reason, refusal.status)
+            if _is_upload(self._scope)
+            else JSONResponse({"detail": refusal.reason}, refusal.status)
+        )
+        await answer(self._scope, self._receive, self.send)
+
+    def _refused(self, status: int, reason: str) -> _RefusedError:
+        self._refusal = _RefusedError(status, reason)
+        return self._refusal
 
 
 def _is_upload(scope: Scope) -> bool:
@@ -103,7 +140,7 @@ def _path(scope: Scope) -> str:
     return scope["path"].removeprefix(scope.get("root_path", ""))
 
 
-def _admit(scope: Scope, expected_bytes: int) -> int:
+def _admit(scope: Scope) -> int:
     """The number of bytes that a request may have.
 
     Raises:
@@ -124,15 +161,4 @@ def _admit(scope: Scope, expected_bytes: int) -> int:
     limit = MAX_UPLOAD_BYTES if _is_upload(scope) else MAX_REQUEST_BYTES
     if num_bytes > limit:
         raise _RefusedError(413, f"At most {limit:,} bytes in one request.")
-    if _is_upload(scope) and _folder_bytes() + expected_bytes + num_bytes > MAX_FOLDER_BYTES:
-        raise _RefusedError(503, "Too many photos are being looked at just now: please try again in a few minutes.")
     return num_bytes
-
-
-def _folder_bytes() -> int:
-    total = 0
-    for root, _, names in os.walk(get_upload_folder()):
-        for name in names:
-            with contextlib.suppress(FileNotFoundError):  # deleted meanwhile
-                total += Path(root, name).lstat().st_size
-    return total

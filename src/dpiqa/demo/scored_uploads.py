@@ -20,15 +20,28 @@ _CURVE = (0.0, 0.25, 0.5, 0.75, 1.0)
 
 
 class ScoredUpload(NamedTuple):
-    """An upload with its score; `preview` is at most 1024 pixels a side, None when it could not be opened."""
+    """An upload with its score."""
 
-    name: str
+    upload: Upload
     score: Score
-    preview: Image.Image | None = None
+
+    @property
+    def name(self) -> str:
+        """The name that its owner gave it."""
+        return self.upload.name
 
     def row(self) -> dict[str, Any]:
         """As a row of the files that `dpiqa score` writes."""
         return to_row(self.name, self.score)
+
+    def preview(self) -> Image.Image | None:
+        """Opens it for the screen, at most 1024 pixels a side; None when it has no score or is gone."""
+        if self.score.error is not None:
+            return None
+        try:
+            return open_preview(self.upload)
+        except OPENING_ERRORS:
+            return None
 
 
 class DistortedPhoto(NamedTuple):
@@ -49,10 +62,7 @@ def score_uploads(scorer: Scorer, uploads: Sequence[Upload], *, return_map: bool
         return_map: Whether the scores have their `quality_map`.
     """
     scores = scorer.stream([upload.path for upload in uploads], return_map=return_map)
-    return [
-        ScoredUpload(upload.name, score, _preview_or_none(upload) if score.error is None else None)
-        for upload, score in zip(uploads, scores, strict=True)
-    ]
+    return [ScoredUpload(upload, score) for upload, score in zip(uploads, scores, strict=True)]
 
 
 def rank_uploads(scorer: Scorer, uploads: Sequence[Upload]) -> list[ScoredUpload]:
@@ -81,16 +91,9 @@ def open_preview(upload: Upload) -> Image.Image:
     return preview
 
 
-def _preview_or_none(upload: Upload) -> Image.Image | None:
-    try:
-        return open_preview(upload)
-    except OPENING_ERRORS:
-        return None
-
-
 def map_overlay(scorer: Scorer, scored: ScoredUpload) -> tuple[Image.Image, Image.Image] | None:
     """The photo, and the same under its quality map; None when there is no map."""
-    if scored.preview is None or scored.score.quality_map is None:
+    if scored.score.quality_map is None or (preview := scored.preview()) is None:
         return None
     limits = colour_range(scorer.model.config.score_quantiles)
-    return scored.preview, overlay(scored.preview, scored.score.quality_map, limits)
+    return preview, overlay(preview, scored.score.quality_map, limits)

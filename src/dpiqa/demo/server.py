@@ -3,42 +3,28 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
-import shutil
 import signal
+import socket
 import sys
 import tempfile
-from pathlib import Path
 from typing import Any
 
-import gradio as gr
-from starlette.middleware import Middleware
+import uvicorn
 from transformers.utils import logging
 
 from ..scoring.scorer import Scorer
-from .app import build_demo
-from .gate import Gate
-from .limits import FORMATS, MAX_FILE_BYTES, MAX_PIXELS, MAX_SESSIONS
+from .connections import ImpatientProtocol
+from .limits import FORMATS, MAX_CONNECTIONS, MAX_PIXELS
+from .storage import PREFIX, remove_folders_of_the_dead
+from .web import build_web_app
 
-_FOLDER = "dpiqa-demo-"
-_FONTS = ["system-ui", "sans-serif"]
+_FIRST_PORT, _NUM_PORTS = 7860, 100
 
 
-def launch_options() -> dict[str, Any]:
-    """Arguments that the app's `launch` must be given: limits, the gate, and how it looks."""
-    return {
-        "max_file_size": MAX_FILE_BYTES,
-        "app_kwargs": {"middleware": [Middleware(Gate)]},
-        "state_session_capacity": MAX_SESSIONS,
-        "enable_monitoring": False,
-        "ssr_mode": False,
-        "share": False,
-        "footer_links": ["api"],
-        # No fonts from other servers.
-        "theme": gr.themes.Default(primary_hue="green", font=_FONTS, font_mono=["ui-monospace", "monospace"]),
-        "head_paths": Path(__file__).with_name("head.html"),
-        "css_paths": Path(__file__).with_name("style.css"),
-    }
+class CannotListenError(OSError):
+    """The port is taken or may not be used, or the host is not this machine."""
 
 
 def serve(model: str | None = None, *, host: str | None = None, port: int | None = None) -> None:
@@ -54,35 +40,72 @@ def serve(model: str | None = None, *, host: str | None = None, port: int | None
         port: None takes GRADIO_SERVER_PORT, else the first free one from 7860.
 
     Raises:
-        OSError: When there is no such checkpoint, or the port is taken.
+        CannotListenError: When the port is taken or may not be used, or the host is not this machine.
+        OSError: When there is no such checkpoint.
         ValueError: When it is a checkpoint of another kind of model.
     """
+    host = host or os.environ.get("GRADIO_SERVER_NAME") or "127.0.0.1"
+    port = port or int(os.environ.get("GRADIO_SERVER_PORT") or 0) or None
     logging.disable_progress_bar()
-    source = model or os.environ.get("DPIQA_MODEL") or None
-    scorer = Scorer.from_pretrained(source, max_pixels=MAX_PIXELS, formats=FORMATS)
-    # Asked to stop, leave as if interrupted: the temporary folder is removed on the way out.
-    for name in ("SIGTERM", "SIGHUP", "SIGQUIT"):
-        if hasattr(signal, name):
-            signal.signal(getattr(signal, name), lambda *_: sys.exit(0))
-    _remove_leftovers()
-    with tempfile.TemporaryDirectory(prefix=f"{_FOLDER}{os.getpid()}-") as folder:
+    _stop_cleanly()
+    remove_folders_of_the_dead()
+    with listen(host, port) as listener, tempfile.TemporaryDirectory(prefix=f"{PREFIX}{os.getpid()}-") as folder:
         os.environ["GRADIO_TEMP_DIR"] = folder
-        build_demo(scorer).launch(server_name=host, server_port=port, **launch_options())
+        source = model or os.environ.get("DPIQA_MODEL") or None
+        scorer = Scorer.from_pretrained(source, max_pixels=MAX_PIXELS, formats=FORMATS)
+        server = build_server(scorer)
+        shown = "localhost" if host in ("0.0.0.0", "::") else f"[{host}]" if ":" in host else host
+        print(f"The app is at http://{shown}:{listener.getsockname()[1]} and stops on Ctrl-C.", flush=True)
+        with contextlib.suppress(KeyboardInterrupt):
+            server.run(sockets=[listener])
 
 
-def _remove_leftovers() -> None:
-    """Removes the temporary folders of servers that run no more."""
-    for folder in Path(tempfile.gettempdir()).glob(f"{_FOLDER}*"):
-        process = folder.name.removeprefix(_FOLDER).partition("-")[0]
-        # In containers a new server often has the number of the old one.
-        if process.isdecimal() and (int(process) == os.getpid() or not _is_running(int(process))):
-            shutil.rmtree(folder, ignore_errors=True)
+def build_server(scorer: Scorer, **options: Any) -> uvicorn.Server:
+    """The web server of the app; its `run` takes the socket of [`listen`].
+
+    Args:
+        scorer: What scores.
+        **options: Those of [`dpiqa.demo.web.build_web_app`].
+    """
+    return uvicorn.Server(
+        uvicorn.Config(
+            build_web_app(scorer, **options),
+            http=ImpatientProtocol,
+            ws="none",
+            log_level="warning",
+            limit_concurrency=MAX_CONNECTIONS,
+            timeout_graceful_shutdown=10,
+        )
+    )
 
 
-def _is_running(process: int) -> bool:
-    with contextlib.suppress(PermissionError):  # it runs, as another user's
+def listen(host: str, port: int | None = None) -> socket.socket:
+    """Opens the port.
+
+    Args:
+        host: Address or name of this machine.
+        port: None is the first free one from 7860.
+
+    Raises:
+        CannotListenError: When the port is taken or may not be used, or the host is not this machine.
+    """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    ports = range(_FIRST_PORT, _FIRST_PORT + _NUM_PORTS) if port is None else [port]
+    for number in ports:
         try:
-            os.kill(process, 0)
-        except (ProcessLookupError, OverflowError):
-            return False
-    return True
+            return socket.create_server((host, number), family=family, backlog=2048)
+        except OSError as error:
+            if error.errno != errno.EADDRINUSE:
+                reason = os.strerror(error.errno) if error.errno and error.errno > 0 else error.strerror
+                raise CannotListenError(f"Cannot listen on {host}, port {number}: {reason}.") from None
+    found = f"Port {port} is taken" if port else f"Ports {_FIRST_PORT} to {_FIRST_PORT + _NUM_PORTS - 1} are taken"
+    raise CannotListenError(f"{found} on {host}: choose another one.")
+
+
+def _stop_cleanly() -> None:
+    """Makes every signal that asks to stop leave as if interrupted: the temporary folder is removed on the way out."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    for name in ("SIGHUP", "SIGQUIT"):
+        if hasattr(signal, name):
+            # uvicorn takes SIGTERM while it runs, and lets requests end.
+            signal.signal(getattr(signal, name), lambda *_: signal.raise_signal(signal.SIGTERM))

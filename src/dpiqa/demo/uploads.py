@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import gradio as gr
 from gradio.utils import get_upload_folder
+
+from ..models.images import OPENING_ERRORS, check_image
+from .limits import MAX_PHOTOS, MAX_PIXELS, MAX_REQUEST_PIXELS
+
+_log = logging.getLogger(__name__)
 
 
 class Upload(NamedTuple):
@@ -26,6 +32,36 @@ def to_upload(file: Any) -> Upload:
     if not isinstance(file, dict) or not isinstance(file.get("path"), str):
         raise gr.Error("Expected an uploaded photo.", print_exception=False)
     return Upload(file["path"], file.get("orig_name") or "")
+
+
+def to_uploads(files: Any) -> list[Upload]:
+    """The files of a confined request as uploads.
+
+    All that is read of them is how many pixels they have: a request holds the one scorer until it is done.
+
+    Raises:
+        gradio.Error: When they are none, too many, or have too many pixels together.
+    """
+    if not isinstance(files, list) or not 1 <= len(files) <= MAX_PHOTOS:
+        raise gr.Error(f"Expected a list of 1 to {MAX_PHOTOS} photos.", print_exception=False)
+    uploads = [to_upload(file) for file in files]
+    megapixels = sum(_num_pixels(upload) for upload in uploads) / 1e6
+    if megapixels > MAX_REQUEST_PIXELS / 1e6:
+        raise gr.Error(
+            f"These photos have {megapixels:,.0f} megapixels together, and a request may have "
+            f"{MAX_REQUEST_PIXELS / 1e6:,.0f}: please send fewer at a time, or smaller ones.",
+            print_exception=False,
+        )
+    return uploads
+
+
+def _num_pixels(upload: Upload) -> int:
+    """What the header says; 0 for a file that the scorer refuses anyway."""
+    try:
+        width, height = check_image(upload.path, max_pixels=MAX_PIXELS)
+    except OPENING_ERRORS:
+        return 0
+    return width * height
 
 
 def is_inside_upload_folder(path: str) -> bool:
@@ -68,5 +104,6 @@ class ConfinedBlocks(gr.Blocks):
             return await super().preprocess_data(block_fn, confine(inputs), *args, **kwargs)
         except gr.Error:
             raise
-        except Exception:
+        except Exception as error:
+            _log.warning("An event got what it does not take: %s", type(error).__name__)
             raise gr.Error("This is not what the event takes.", print_exception=False) from None

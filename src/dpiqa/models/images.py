@@ -169,8 +169,11 @@ def is_one_image(source: Any) -> bool:
     return hasattr(source, "read") or not (hasattr(source, "__iter__") or hasattr(source, "__getitem__"))
 
 
-def check_image(path: str | os.PathLike[str], *, max_pixels: int = DEFAULT_MAX_PIXELS) -> None:
+def check_image(path: str | os.PathLike[str], *, max_pixels: int = DEFAULT_MAX_PIXELS) -> tuple[int, int]:
     """Looks at a file's header only: quick, and finds all that is wrong with it but damaged image data.
+
+    Returns:
+        Its width and height in pixels, as stored: EXIF orientation is not applied.
 
     Raises:
         FileNotFoundError: When there is no such file.
@@ -178,6 +181,7 @@ def check_image(path: str | os.PathLike[str], *, max_pixels: int = DEFAULT_MAX_P
     """
     with _open_file(path) as file, _read_header(file, os.fspath(path), None) as image:
         _check_size(image.size, os.fspath(path), max_pixels)
+        return image.size
 
 
 def describe(source: Any) -> str:
