@@ -10,7 +10,7 @@ version = re.search(r'__version__ = "(.+)"', (root / "src/dpiqa/version.py").rea
 
 # Lower bounds are what `make test-lowest` passes with.
 extras = {
-    "demo": ["gradio>=6.30", "starlette>=1.0.1", "fastapi>=0.115.2", "uvicorn>=0.30"],
+    "demo": ["gradio>=6.30", "starlette>=1.0.1", "fastapi>=0.133", "uvicorn>=0.30"],
     "eval": ["evaluate>=0.4.6", "pandas>=2.2", "matplotlib>=3.10.7", "imagehash>=4.3.2", "openpyxl>=3.1"],
     "lora": ["peft>=0.21"],
     "heif": ["pillow-heif>=1.0"],

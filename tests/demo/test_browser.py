@@ -71,7 +71,7 @@ def test_a_photo_gets_a_score(page, pictures, scorer):
 def test_the_map_slides_by_pointer_and_by_keyboard(page, pictures):
     browser.score_photo(page, pictures["hills"])
     page.locator("#dpiqa-map img").nth(1).wait_for()
-    page.get_by_label("range slider for From quality map to photo").focus()
+    page.get_by_label("range slider for Show the map (0) or the photo (100)").focus()
     for _ in range(20):
         page.keyboard.press("ArrowRight")
     page.wait_for_function("document.querySelectorAll('#dpiqa-map img')[1].style.clipPath.includes('70%')")

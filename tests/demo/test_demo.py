@@ -532,6 +532,24 @@ class TestScoring:
         )
         assert "<b>0.25</b> to <b>0.75</b> for 80 % of such photos" in views.score_card(scored, 0.8)
 
+    def test_the_colours_of_the_map_are_explained(self, url):
+        texts = " ".join(str(part["props"].get("value")) for part in httpx.get(f"{url}config").json()["components"])
+        assert "<b>purple</b> is where the photo looks bad" in texts
+        legend = views.map_legend((0.1, 0.85))
+        assert "bad: 0.10 or less" in legend
+        assert "good: 0.85 or more" in legend
+
+    @pytest.mark.parametrize(("after", "effect"), [(0.25, "takes 0.500 away"), (0.8, "adds 0.050")])
+    def test_the_effect_of_a_distortion_is_said(self, after, effect):
+        picture = Image.new("RGB", (32, 32))
+        card = views.curve_card(scored_uploads.DistortedPhoto(picture, Score(0.75), Score(after), []))
+        assert f"Without distortion it is <b>0.750</b>: the distortion {effect}." in card
+
+    def test_the_ranking_of_the_endpoint_opens_photos_once(self, scorer, photo_file, monkeypatch):
+        monkeypatch.setattr(scored_uploads, "open_preview", lambda *_: pytest.fail("opened for the screen"))
+        [scored] = scored_uploads.rank_uploads(scorer, [Upload(str(photo_file), "china.png")])
+        assert scored.row()["error"] is None
+
     def test_ranking_reads_photos_in_batches(self, scorer, photo_file, monkeypatch):
         monkeypatch.setattr(Scorer, "__call__", lambda *_: pytest.fail("photo by photo"))
         uploads = [Upload(str(photo_file), name) for name in ("a.png", "b.png")]

@@ -15,6 +15,7 @@ from huggingface_hub.utils import httpx
 from ..data.distortions import MAX_STRENGTH, Strengths
 from ..models.images import OPENING_ERRORS, reason_of
 from ..scoring.checkpoint_source import only_local
+from ..scoring.quality_maps import colour_range
 from ..scoring.score_files import open_writer
 from ..scoring.scorer import Scorer
 from . import views
@@ -35,7 +36,6 @@ _TITLE = "How good does your photo look?"
 _ONE_AT_A_TIME: dict[str, Any] = {"concurrency_id": "scorer", "concurrency_limit": 1}
 # Without gradio's preprocessing, which opens images.
 _EVENT: dict[str, Any] = {"api_visibility": "private", "preprocess": False, **_ONE_AT_A_TIME}
-_MAP_LEGEND = "Purple is where the photo looks bad, green where it looks good."
 # The handle on the pictures is for pointers only; this slider is for keyboards as well.
 _MOVE_HANDLE = "(position) => ({__type__: 'update', slider_position: position})"
 
@@ -93,7 +93,8 @@ def _score_tab(scorer: Scorer) -> None:
                     max_height=420,
                     elem_id="dpiqa-map",
                 )
-                position = gr.Slider(0, 100, value=50, step=1, label="From quality map to photo", info=_MAP_LEGEND)
+                gr.HTML(views.map_legend(colour_range(scorer.model.config.score_quantiles)), padding=False)
+                position = gr.Slider(0, 100, value=50, step=1, label="Show the map (0) or the photo (100)")
 
     def show(file: Any) -> tuple[Any, ...]:
         if file is None:
@@ -111,7 +112,14 @@ def _rank_tab(scorer: Scorer) -> None:
     photos = gr.File(
         label=f"Up to {MAX_PHOTOS} photos", file_count="multiple", file_types=SUFFIXES, elem_id="dpiqa-photos"
     )
-    gallery = gr.Gallery(label="The best first", columns=3, height="auto", visible=False, buttons=["fullscreen"])
+    gallery = gr.Gallery(
+        label="The best first",
+        columns=3,
+        height="auto",
+        visible=False,
+        buttons=["fullscreen"],
+        elem_id="dpiqa-ranking",
+    )
     errors = gr.HTML(padding=False)
     download = gr.DownloadButton("Download the scores as CSV", visible=False)
 

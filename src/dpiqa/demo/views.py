@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from html import escape
 
+from ..scoring.quality_maps import BAD, GOOD, MIDDLING
 from ..scoring.scorer import Score
 from .scored_uploads import DistortedPhoto, ScoredUpload
 
@@ -52,10 +53,27 @@ def error_list(scored: Sequence[ScoredUpload]) -> str:
 def curve_card(distorted: DistortedPhoto) -> str:
     """The score before and after, and the curve between."""
     change = distorted.score.score - distorted.original.score
+    effect = f"takes {-change:.3f} away" if change <= 0 else f"adds {change:.3f}"
     return (
         f'<section class="dpiqa-card" role="status">{_number(distorted.score)}'
-        f"<p>The original has <b>{distorted.original.score:.3f}</b>: {change:+.3f}.</p>{_curve(distorted.curve)}"
+        f"<p>Without distortion it is <b>{distorted.original.score:.3f}</b>: the distortion {effect}.</p>"
+        f"{_curve(distorted.curve)}"
         "</section>"
+    )
+
+
+def map_legend(limits: tuple[float, float]) -> str:
+    """What the colours of a quality map mean.
+
+    Args:
+        limits: Scores at the two ends of the colours, as of [`dpiqa.scoring.quality_maps.colour_range`].
+    """
+    low, high = limits
+    return (
+        '<div class="dpiqa-legend"><p>In the quality map, <b>purple</b> is where the photo looks bad, <b>white</b> is '
+        "in between, and <b>green</b> is where it looks good.</p>"
+        f'<div class="dpiqa-colours" style="background:linear-gradient(90deg,{BAD},{MIDDLING},{GOOD})"></div>'
+        f"<p><span>bad: {low:.2f} or less</span><span>good: {high:.2f} or more</span></p></div>"
     )
 
 
@@ -91,6 +109,6 @@ def _curve(curve: list[tuple[float, float]]) -> str:
     label = "Score against strength: " + ", ".join(f"{share:.0%} {score:.3f}" for share, score in curve)
     return (
         f'<svg class="dpiqa-curve" viewBox="0 0 310 142" role="img" aria-label="{label}">{levels}{shares}'
-        '<text x="165" y="140" text-anchor="middle">share of the strengths that are set</text>'
+        '<text x="165" y="140" text-anchor="middle">from no distortion (0%) to the one you set (100%)</text>'
         f'<polyline points="{line}"/>{dots}</svg>'
     )

@@ -8,7 +8,7 @@ import numpy as np
 from PIL import Image, ImageOps
 
 # Bad, middling, good: told apart with every kind of colour vision, and in grey.
-_BAD, _MIDDLING, _GOOD = "#8e0152", "#f7f7f7", "#276419"
+BAD, MIDDLING, GOOD = "#8e0152", "#f7f7f7", "#276419"
 
 
 def colour_range(score_quantiles: Sequence[float] | None) -> tuple[float, float]:
@@ -40,7 +40,7 @@ def colour_map(quality_map: np.ndarray, size: tuple[int, int], limits: tuple[flo
         raise ValueError(f"Expected limits (low, high) with low < high, got {limits}.")
     levels = np.clip((quality_map - low) / (high - low), 0, 1) * 255
     grey = Image.fromarray(levels.astype(np.float32)).resize(size, Image.Resampling.BICUBIC)
-    return ImageOps.colorize(grey.convert("L"), _BAD, _GOOD, _MIDDLING)
+    return ImageOps.colorize(grey.convert("L"), BAD, GOOD, MIDDLING)
 
 
 def overlay(
