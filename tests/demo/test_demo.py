@@ -258,6 +258,16 @@ class TestStrangers:
         assert httpx.post(f"{url}gradio_api/{path}", json=body).status_code == 400
         assert "Traceback" not in capfd.readouterr().err
 
+    @pytest.mark.parametrize("path", ["queue/data?session_hash=nobody", "call/score/nosuch"])
+    def test_answers_that_nobody_waits_for(self, url, path, caplog):
+        assert "not found" in httpx.get(f"{url}gradio_api/{path}").text.lower()
+        assert len([record for record in caplog.records if record.name.startswith(("dpiqa", "uvicorn"))]) <= 1
+
+    def test_a_path_in_the_log_is_short_and_printable(self, url, caplog):
+        assert _raw(url, f"GET /assets/%1b%0d{'a' * 5000} HTTP/1.1")[0] in (400, 404)
+        ours = [record.getMessage() for record in caplog.records if record.name == "dpiqa.demo.gate"]
+        assert all(message.isprintable() and len(message) < 200 for message in ours)
+
     @pytest.mark.parametrize("part", ['name="files"; filename=""', 'name="files"', 'name="others"; filename="a.png"'])
     def test_uploads_without_a_name(self, url, part, capfd):
         body = f"--b\r\nContent-Disposition: form-data; {part}\r\n\r\nx\r\n--b--\r\n".encode()

@@ -59,7 +59,7 @@ class Gate:
             await exchange.refuse(refusal)
         except Exception as error:
             # gradio fails on much that makes no sense; its tracebacks would put users' file names into the log.
-            _log.warning("A request to %s failed: %s", scope["path"].split("=")[0], type(error).__name__)
+            _log.warning("A request to %r failed: %s", _path(scope).split("=")[0][:80], type(error).__name__)
             _log.debug("How it failed:", exc_info=True)
             await exchange.refuse(_RefusedError(400, "This request makes no sense to the app."))
         finally:
@@ -85,7 +85,7 @@ class _Exchange:
     def __init__(self, scope: Scope, receive: Receive, send: Send):
         self._scope, self._receive, self._send = scope, receive, send
         self._deadline = time.monotonic() + MAX_ARRIVAL
-        self._has_arrived = self._has_begun = False
+        self._has_arrived = self._has_begun = self._is_stream = False
         self._refusal: _RefusedError | None = None
         self.bytes_left = 0
 
@@ -110,13 +110,16 @@ class _Exchange:
                 # gradio took it for a fault of its own.
                 raise self._refusal
             self._has_begun = True
+            self._is_stream = "content-length" not in Headers(raw=message.get("headers", []))
             extra = _HEADERS + (_FILE_HEADERS if _path(self._scope).startswith(_FILE) else [])
             message = {**message, "headers": [*message.get("headers", ()), *extra]}
         await self._send(message)
 
     async def refuse(self, refusal: _RefusedError) -> None:
-        # An answer that has begun is cut off by the server.
         if self._has_begun:
+            # A stream of events, in which gradio has said what is wrong, ends. Anything else is cut off by the server.
+            if self._is_stream:
+                await self._send({"type": "http.response.body"})
             return
         self._refusal = None
         # gradio's page shows the text of a failed upload, and the "detail" of a failed event.
