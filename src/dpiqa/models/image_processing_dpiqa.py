@@ -10,9 +10,14 @@ from typing import Any, NamedTuple
 import numpy as np
 from transformers import BatchFeature
 from transformers.image_processing_backends import PilBackend
-from transformers.image_utils import IMAGENET_STANDARD_MEAN, IMAGENET_STANDARD_STD, PILImageResampling
+from transformers.image_utils import (
+    IMAGENET_STANDARD_MEAN,
+    IMAGENET_STANDARD_STD,
+    ChannelDimension,
+    PILImageResampling,
+)
 
-from .images import DEFAULT_MAX_PIXELS, ImageSource, is_one_image, open_with_size
+from .images import DEFAULT_MAX_PIXELS, ImageSource, is_one_image, opened
 
 _SETTINGS = "do_resize size resample do_rescale rescale_factor do_normalize image_mean image_std".split()
 
@@ -40,6 +45,7 @@ class DPIQAImageProcessor(PilBackend):
     A call is [`read_photo`] for every image and [`normalise`] for them all, and takes the settings `size`,
     `do_resize`, `resample`, `do_rescale`, `rescale_factor`, `do_normalize`, `image_mean` and `image_std` in place of
     the processor's own, as every processor in transformers does, and `max_pixels` and `formats` of `open_image`.
+    Other settings of processors in transformers, such as `data_format`, are refused where they ask for something else.
     It takes one image or many, of any kind that `open_image` takes, and answers the `pixel_values`: (batch, 3, height,
     width) float32.
 
@@ -100,13 +106,13 @@ class DPIQAImageProcessor(PilBackend):
             ImageError: See [`dpiqa.open_image`]; also OSError, ValueError and TypeError as there.
         """
         if not self.do_resize:
-            image, width, height = open_with_size(source, max_pixels=max_pixels, formats=formats)
-            return PhotoPixels(np.array(image), width, height)
+            with opened(source, max_pixels=max_pixels, formats=formats) as (image, width, height):
+                return PhotoPixels(np.array(image), width, height)
         if not (self.size["height"] and self.size["width"]):
             raise ValueError(f"Expected a size with height and width, got {self.size}.")
         size = (self.size["width"], self.size["height"])
-        image, width, height = open_with_size(source, max_pixels=max_pixels, cover=size, formats=formats)
-        return PhotoPixels(np.array(image.resize(size, self.resample)), width, height)
+        with opened(source, max_pixels=max_pixels, cover=size, formats=formats) as (image, width, height):
+            return PhotoPixels(np.array(image.resize(size, self.resample)), width, height)
 
     def normalise(self, pixels: np.ndarray) -> np.ndarray:
         """Pixels -> what a model takes.
@@ -156,8 +162,7 @@ class DPIQAImageProcessor(PilBackend):
         return_tensors: str | None = None,
         **settings: Any,
     ) -> BatchFeature:
-        if settings.get("do_center_crop") or settings.get("do_pad"):
-            raise ValueError("A photo is scored whole: this processor has no do_center_crop and no do_pad.")
+        _refuse(settings)
         # The base class has put the processor's own settings where the call gives none.
         of_this_call = copy.copy(self)
         for name, value in settings.items():
@@ -167,6 +172,25 @@ class DPIQAImageProcessor(PilBackend):
         read = [of_this_call.read_photo(photo, max_pixels=max_pixels, formats=formats).pixels for photo in photos]
         pixel_values = [np.ascontiguousarray(of_this_call.normalise(pixels)) for pixels in read]
         return BatchFeature({"pixel_values": pixel_values}, tensor_type=return_tensors)
+
+
+def _refuse(settings: dict[str, Any]) -> None:
+    """Refuses what processors of transformers take and this one has no use for, rather than to ignore it."""
+    if settings.get("do_center_crop") or settings.get("do_pad"):
+        raise ValueError("A photo is scored whole: this processor has no do_center_crop and no do_pad.")
+    if settings.get("do_convert_rgb") is False:
+        raise ValueError("The models take RGB, and every photo is converted: leave do_convert_rgb out.")
+    layout = settings.get("data_format")
+    if layout not in (None, ChannelDimension.FIRST):
+        raise ValueError(f"The models take channels first, got data_format={str(layout)!r}: move the axes afterwards.")
+    if settings.get("input_data_format") is not None:
+        raise ValueError(
+            "Arrays have their channels last, tensors first: move the axes and leave input_data_format out."
+        )
+    if str(settings.get("device") or "cpu") != "cpu":
+        raise ValueError(
+            f"Photos are read on the CPU, got device={str(settings['device'])!r}: use .to(device) afterwards."
+        )
 
 
 __all__ = ["DPIQAImageProcessor", "PhotoPixels"]

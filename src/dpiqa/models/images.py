@@ -11,12 +11,15 @@ import importlib.util
 import io
 import os
 import stat
-import threading
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple, TypeAlias
 
 import numpy as np
 from PIL import Image, ImageCms, ImageFile, UnidentifiedImageError
+
+from .arrays import array_to_pil, deep_grey_to_rgb
+from .decoding import is_negative, is_unsigned, load_whole, own_pixel_limit
+from .pixel_budget import PIXEL_BUDGET
 
 if TYPE_CHECKING:
     import torch
@@ -29,7 +32,7 @@ ImageSource: TypeAlias = (
 
 # Names what this file and the image processor make of a photo. Whoever changes their pixels raises it, and all that
 # was computed from the old pixels is computed again.
-PIXELS_VERSION = 1
+PIXELS_VERSION = 2
 DEFAULT_MAX_PIXELS = 200_000_000
 MIN_SIDE = 32
 # Photographs only: Pillow's other readers (EPS runs Ghostscript, for one) stay shut.
@@ -142,30 +145,48 @@ def open_with_size(
 
     The image may be the caller's own, which saves a copy: read from it and leave it as it is.
     """
+    with opened(source, max_pixels=max_pixels, cover=cover, formats=formats) as photo:
+        return photo
+
+
+@contextlib.contextmanager
+def opened(
+    source: ImageSource,
+    *,
+    max_pixels: int = DEFAULT_MAX_PIXELS,
+    cover: tuple[int, int] | None = None,
+    formats: Sequence[str] | None = None,
+) -> Iterator[Opened]:
+    """Opens a photo as [`open_with_size`] does, for a block in which its pixels count as held.
+
+    All threads together hold `dpiqa.models.pixel_budget.PIXELS_AT_ONCE` pixels; others wait, and a photo with more of
+    them is held alone.
+    """
     name = describe(source)
-    if isinstance(source, Mapping):
-        source = _from_column(source, name)
-    if isinstance(source, str | os.PathLike):
-        with _open_file(source) as file:
-            return _from_file(file, name, max_pixels, cover, formats)
-    if isinstance(source, bytes | bytearray | memoryview):
-        return _from_file(io.BytesIO(source), name, max_pixels, cover, formats)
-    if isinstance(source, Image.Image):
-        return _from_pil(source, name, max_pixels)
-    if isinstance(source, np.ndarray) or not hasattr(source, "read"):
-        return _from_pil(_array_to_pil(source), name, max_pixels)
-    return _from_file(source, name, max_pixels, cover, formats)
+    with contextlib.ExitStack() as held:
+        image, is_file = _header(source, name, formats, held)
+        _check_size(image.size, name, max_pixels)
+        size = None
+        if is_file and cover is not None and image.format == "JPEG":
+            turned = _orientation(image) in _TURNED
+            size = image.size[::-1] if turned else image.size
+            image.draft(None, cover[::-1] if turned else cover)
+        held.enter_context(PIXEL_BUDGET.hold(image.width * image.height))
+        pixels = _pixels(image, name)
+        yield Opened(pixels, *(size or pixels.size))
 
 
 def is_one_image(source: Any) -> bool:
     """Whether something is one image; whatever else can be iterated over is many.
 
-    An array or a tensor with four dimensions is a batch, and so is an array of paths.
+    An array or a tensor with four dimensions is a batch, and so is an array of paths. One of numbers with another
+    number of dimensions is one image, if a wrong one.
     """
     if isinstance(source, str | os.PathLike | bytes | bytearray | memoryview | Mapping | Image.Image):
         return True
     if hasattr(source, "ndim") and hasattr(source, "dtype"):
-        return source.ndim not in (1, 4)
+        numbers = getattr(source.dtype, "kind", "f") in "biufc"
+        return source.ndim != 4 and (source.ndim != 1 or numbers)
     return hasattr(source, "read") or not (hasattr(source, "__iter__") or hasattr(source, "__getitem__"))
 
 
@@ -189,7 +210,8 @@ def describe(source: Any) -> str:
     path = path_of(source)
     if path is not None:
         return path
-    return str(getattr(source, "name", "") or f"<{type(source).__name__}>")
+    name = getattr(source, "name", None)
+    return name if name and isinstance(name, str) else f"<{type(source).__name__}>"
 
 
 def path_of(source: Any) -> str | None:
@@ -208,13 +230,15 @@ def reason_of(error: Exception, name: str) -> str:
     return (str(error) or type(error).__name__).removeprefix(f"{name}: ")
 
 
-def _to_rgb(image: Image.Image) -> Image.Image:
-    """Converts a loaded PIL image of any mode to 8-bit sRGB, transparency over white."""
+def _to_rgb(original: Image.Image) -> Image.Image:
+    """Converts a loaded PIL image of any mode to upright 8-bit sRGB, transparency over white."""
+    transpose = _TRANSPOSE.get(_orientation(original))
+    image = original if transpose is None else original.transpose(transpose)
     profile = image.info.get("icc_profile")
     if image.mode in ("I", "F") or image.mode.startswith("I;16"):
-        return _scale_deep_grey(image).convert("RGB")
+        return deep_grey_to_rgb(image, unsigned=is_unsigned(original), negative=is_negative(original))
     if image.has_transparency_data:
-        rgba = image.convert("RGBA")
+        rgba = (image.convert("LA") if image.mode == "La" else image).convert("RGBA")
         image = Image.new("RGBA", image.size, "white")
         image.alpha_composite(rgba)
         image = image.convert("RGB")
@@ -240,6 +264,17 @@ def _open_file(path: str | os.PathLike[str]) -> BinaryIO:
     return open(path, "rb")
 
 
+def _seekable(file: Any, name: str) -> BinaryIO:
+    if isinstance(file, io.TextIOBase):
+        raise TypeError(
+            f"{name}: expected a file of bytes, found one that was opened as text: open it with mode 'rb'."
+        )
+    # A file without the method is one that Pillow can read all the same, if it can seek.
+    if not hasattr(file, "seek") or not getattr(file, "seekable", lambda: True)():
+        raise ImageError(name, "this is a pipe or a stream, which cannot be read twice: read it and give its bytes.")
+    return file
+
+
 def _from_column(entry: Mapping[str, Any], name: str) -> bytes | str:
     for key in ("bytes", "path"):
         if entry.get(key) is not None:
@@ -248,6 +283,7 @@ def _from_column(entry: Mapping[str, Any], name: str) -> bytes | str:
 
 
 def _read_header(file: BinaryIO, name: str, formats: Sequence[str] | None) -> Image.Image:
+    file.seek(0)
     head = file.read(32)
     file.seek(0)
     if not head:
@@ -255,7 +291,7 @@ def _read_header(file: BinaryIO, name: str, formats: Sequence[str] | None) -> Im
     _load_plugin(head)
     readable = [kind for kind in _readable_formats() if formats is None or kind in formats]
     try:
-        with _own_pixel_limit():
+        with own_pixel_limit():
             return Image.open(file, formats=readable)
     except UnidentifiedImageError:
         raise _unidentified(name, head, formats) from None
@@ -265,34 +301,37 @@ def _read_header(file: BinaryIO, name: str, formats: Sequence[str] | None) -> Im
         raise CorruptImageError(name, f"the header is damaged ({error}).") from error
 
 
-def _from_file(
-    file: BinaryIO, name: str, max_pixels: int, cover: tuple[int, int] | None, formats: Sequence[str] | None
-) -> Opened:
-    with _read_header(file, name, formats) as image:
-        if cover is None or image.format != "JPEG":
-            return _from_pil(image, name, max_pixels)
-        _check_size(image.size, name, max_pixels)
-        turned = _orientation(image) in _TURNED
-        size = image.size[::-1] if turned else image.size
-        image.draft(None, cover[::-1] if turned else cover)
-        return Opened(_from_pil(image, name, max_pixels).image, *size)
+def _header(
+    source: ImageSource, name: str, formats: Sequence[str] | None, held: contextlib.ExitStack
+) -> tuple[Image.Image, bool]:
+    """The image of any source, with its pixels still in the file where it is one; and whether it is one."""
+    if isinstance(source, Mapping):
+        source = _from_column(source, name)
+    if isinstance(source, Image.Image):
+        return source, False
+    if isinstance(source, str | os.PathLike):
+        file = held.enter_context(_open_file(source))
+    elif isinstance(source, bytes | bytearray | memoryview):
+        file = io.BytesIO(source)
+    elif isinstance(source, np.ndarray) or not hasattr(source, "read"):
+        return array_to_pil(source), False
+    else:
+        file = _seekable(source, name)
+    return held.enter_context(_read_header(file, name, formats)), True
 
 
-def _from_pil(image: Image.Image, name: str, max_pixels: int) -> Opened:
-    _check_size(image.size, name, max_pixels)
+def _pixels(image: Image.Image, name: str) -> Image.Image:
     if ImageFile.LOAD_TRUNCATED_IMAGES:
         raise RuntimeError(
             "PIL.ImageFile.LOAD_TRUNCATED_IMAGES is on, half-decoded photos would get scores: set it off."
         )
     try:
-        image.load()
-        transpose = _TRANSPOSE.get(_orientation(image))
-        image = _to_rgb(image if transpose is None else image.transpose(transpose))
+        load_whole(image)
+        return _to_rgb(image)
     except MemoryError:
         raise
-    except Exception as error:  # see _from_file
+    except Exception as error:  # see _read_header
         raise CorruptImageError(name, f"the image data are damaged or cut short ({error}).") from error
-    return Opened(image, *image.size)
 
 
 # EXIF orientation (tag 0x0112) to what turns the pixels upright; the last four swap width and height.
@@ -309,6 +348,7 @@ _TURNED = (5, 6, 7, 8)
 
 
 def _orientation(image: Image.Image) -> int:
+    """EXIF orientation. Pillow decodes a PNG for it: ask no PNG that is not decoded yet."""
     try:
         return image.getexif().get(0x0112, 1)
     except Exception:  # Pillow's EXIF parser raises nearly anything on broken EXIF, which must not cost the photo.
@@ -323,30 +363,6 @@ def _check_size(size: tuple[int, int], name: str, max_pixels: int) -> None:
         )
     if min(size) < MIN_SIDE:
         raise ImageTooSmallError(name, f"{width}x{height} pixels; both sides must have at least {MIN_SIDE}.")
-
-
-_open_lock = threading.Lock()
-
-
-def _renew_lock() -> None:
-    """In a forked process: a thread that held the lock does not exist there, and would never give it back."""
-    global _open_lock
-    _open_lock = threading.Lock()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_renew_lock)
-
-
-@contextlib.contextmanager
-def _own_pixel_limit() -> Iterator[None]:
-    """Lets our `max_pixels` decide while a header is read, and Pillow's own limit everywhere else."""
-    with _open_lock:
-        limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
-        try:
-            yield
-        finally:
-            Image.MAX_IMAGE_PIXELS = limit
 
 
 def _readable_formats() -> tuple[str, ...]:
@@ -373,21 +389,16 @@ def _unidentified(name: str, head: bytes, formats: Sequence[str] | None) -> Imag
     kind = _plugin_kind(head)
     if kind is not None and _PLUGINS[kind].format not in _readable_formats():
         return UnsupportedImageError(name, f"this Pillow cannot read {kind} images: install {_PLUGINS[kind].install}.")
+    if head[:2] in (b"II", b"MM") and formats is None:
+        return UnsupportedImageError(
+            name,
+            "a TIFF of a kind that Pillow cannot read, or a damaged one. Save it with 8 bits a channel, or as a PNG.",
+        )
     return CorruptImageError(
         name,
         "not an image, or a damaged one, or none of the formats that are read "
         f"({', '.join(formats) if formats else 'JPEG, PNG, WebP, TIFF, ...'}).",
     )
-
-
-def _scale_deep_grey(image: Image.Image) -> Image.Image:
-    """Scales 16-bit and 32-bit integer or float greyscale to 8 bits by the full scale that its values call for."""
-    values = np.asarray(image, dtype=np.float64)
-    if not np.isfinite(values).all() or values.min() < 0:
-        raise ValueError("greyscale values must be finite and not negative")
-    scales = (1.0, 255.0, 65535.0, 2.0**32 - 1) if image.mode == "F" else (65535.0, 2.0**31 - 1)
-    full_scale = next((scale for scale in scales if values.max() <= scale), values.max())
-    return Image.fromarray(np.round(values * (255 / full_scale)).astype(np.uint8))
 
 
 def _profile_to_srgb(image: Image.Image, profile: bytes) -> Image.Image:
@@ -396,37 +407,3 @@ def _profile_to_srgb(image: Image.Image, profile: bytes) -> Image.Image:
         return image
     converted = ImageCms.profileToProfile(image, source, ImageCms.createProfile("sRGB"), outputMode="RGB")
     return image if converted is None else converted
-
-
-def _array_to_pil(source: Any) -> Image.Image:
-    """Checks a NumPy array (channels last) or a torch tensor (channels first) and makes an 8-bit PIL image of it."""
-    is_tensor = hasattr(source, "detach")
-    if not is_tensor and not isinstance(source, np.ndarray):
-        raise TypeError(
-            f"Expected a path, bytes, file, PIL image, NumPy array or tensor, got {type(source).__name__}."
-        )
-    shape = tuple(source.shape)
-    layout = "(channels, height, width)" if is_tensor else "(height, width, channels)"
-    if not (len(shape) == 2 or (len(shape) == 3 and shape[0 if is_tensor else 2] in (1, 3, 4))):
-        raise ValueError(
-            f"Expected one image of shape (height, width) or {layout} with 1, 3 or 4 channels, got {shape}."
-        )
-    if is_tensor:
-        source = source.detach().cpu()
-        array = (source.float() if source.is_floating_point() else source).numpy()
-        array = np.moveaxis(array, 0, -1) if array.ndim == 3 else array
-    else:
-        array = source
-    if array.ndim == 3 and array.shape[2] == 1:
-        array = array[:, :, 0]
-    if array.dtype.newbyteorder("=") == np.uint16:
-        array = np.round(array / 257).astype(np.uint8)
-    elif np.issubdtype(array.dtype, np.floating):
-        if not np.isfinite(array).all():
-            raise ValueError(f"Expected finite values, found {np.count_nonzero(~np.isfinite(array))} NaN or infinite.")
-        if array.min() < -1e-3 or array.max() > 1 + 1e-3:
-            raise ValueError(f"Expected float values in [0, 1], found [{array.min():.4g}, {array.max():.4g}].")
-        array = np.round(array.clip(0, 1) * 255).astype(np.uint8)
-    elif array.dtype != np.uint8:
-        raise ValueError(f"Expected uint8, uint16 or float values, found {array.dtype}.")
-    return Image.fromarray(np.ascontiguousarray(array))
