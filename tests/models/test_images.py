@@ -1,5 +1,6 @@
 """Every row of the design's table of what `open_image` meets, each on a real file of that kind."""
 
+import io
 import os
 import struct
 import zlib
@@ -321,6 +322,27 @@ class TestSources:
         with pytest.raises(ImageError, match="not a regular file"):
             open_image(tmp_path / "pipe.jpg")
 
+    @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="named pipes")
+    def test_an_open_pipe_is_not_waited_for(self, tmp_path):
+        os.mkfifo(tmp_path / "pipe.jpg")
+        pipe = os.fdopen(os.open(tmp_path / "pipe.jpg", os.O_RDWR), "rb", buffering=0)
+        with pipe, pytest.raises(ImageError, match=r"pipe or a stream.*give its bytes"):
+            open_image(pipe)
+
+    def test_a_file_is_read_from_its_start(self, photo):
+        written = io.BytesIO()
+        photo.save(written, "PNG")
+        assert open_image(written).size == photo.size
+
+    def test_a_file_opened_as_text(self, photo, save):
+        with save(photo, "photo.png").open() as file, pytest.raises(TypeError, match=r"opened as text.*mode 'rb'"):
+            open_image(file)
+
+    @pytest.mark.parametrize(("mode", "from_mode"), [("La", "LA"), ("RGBa", "RGBA"), ("PA", "P")])
+    def test_rare_modes_with_alpha(self, photo, mode, from_mode):
+        opened = open_image(photo.convert(from_mode).convert(mode))
+        assert mean_difference(opened, photo.convert(from_mode).convert("RGB")) == 0
+
     def test_an_array_of_the_other_byte_order(self, photo):
         swapped = (np.asarray(photo).astype(np.uint16) * 257).astype(">u2")
         assert mean_difference(open_image(swapped), photo) == 0
@@ -330,6 +352,7 @@ class TestSources:
         [
             (np.zeros((3, 64, 64), np.uint8), r"\(height, width, channels\).*got \(3, 64, 64\)"),
             (np.zeros((64, 64, 2), np.uint8), "1, 3 or 4 channels"),
+            (np.zeros((0, 64, 3), np.uint8), r"got \(0, 64, 3\)"),
             (np.zeros((1, 64, 64, 3), np.uint8), r"one image.*\(1, 64, 64, 3\)"),
             (np.zeros((64, 64, 3), np.int64), "int64"),
             (np.full((64, 64, 3), np.nan), "12288 NaN or infinite"),

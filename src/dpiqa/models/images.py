@@ -126,9 +126,10 @@ def open_image(
         ImageError: When the path is that of a folder, or of something else that is no regular file.
         ValueError: When an array or a tensor has another shape, type or range, or is not finite.
     """
-    image = open_with_size(source, max_pixels=max_pixels, cover=cover, formats=formats).image
-    if image is source or isinstance(image, ImageFile.ImageFile):
-        image = image.copy()
+    with contextlib.ExitStack() as held:
+        image = _open(source, max_pixels, cover, formats, held).image
+        if image is source or isinstance(image, ImageFile.ImageFile):
+            image = image.copy()
     # Orientation and colour profile are in the pixels now: what is opened a second time must not change again.
     image.info = {}
     return image
@@ -145,8 +146,8 @@ def open_with_size(
 
     The image may be the caller's own, which saves a copy: read from it and leave it as it is.
     """
-    with opened(source, max_pixels=max_pixels, cover=cover, formats=formats) as photo:
-        return photo
+    with contextlib.ExitStack() as held:
+        return _open(source, max_pixels, cover, formats, held)
 
 
 @contextlib.contextmanager
@@ -157,23 +158,18 @@ def opened(
     cover: tuple[int, int] | None = None,
     formats: Sequence[str] | None = None,
 ) -> Iterator[Opened]:
-    """Opens a photo as [`open_with_size`] does, for a block in which its pixels count as held.
+    """Opens a photo as [`open_with_size`] does, for the length of a block: its pixels are given back at the end.
 
-    All threads together hold `dpiqa.models.pixel_budget.PIXELS_AT_ONCE` pixels; others wait, and a photo with more of
-    them is held alone.
+    The threads of a process hold `dpiqa.models.pixel_budget.PIXELS_AT_ONCE` pixels together; others wait, and a photo
+    with more of them is held alone.
     """
-    name = describe(source)
     with contextlib.ExitStack() as held:
-        image, is_file = _header(source, name, formats, held)
-        _check_size(image.size, name, max_pixels)
-        size = None
-        if is_file and cover is not None and image.format == "JPEG":
-            turned = _orientation(image) in _TURNED
-            size = image.size[::-1] if turned else image.size
-            image.draft(None, cover[::-1] if turned else cover)
-        held.enter_context(PIXEL_BUDGET.hold(image.width * image.height))
-        pixels = _pixels(image, name)
-        yield Opened(pixels, *(size or pixels.size))
+        photo = _open(source, max_pixels, cover, formats, held)
+        try:
+            yield photo
+        finally:
+            if photo.image is not source:
+                photo.image.close()
 
 
 def is_one_image(source: Any) -> bool:
@@ -301,8 +297,30 @@ def _read_header(file: BinaryIO, name: str, formats: Sequence[str] | None) -> Im
         raise CorruptImageError(name, f"the header is damaged ({error}).") from error
 
 
+def _open(
+    source: ImageSource,
+    max_pixels: int,
+    cover: tuple[int, int] | None,
+    formats: Sequence[str] | None,
+    held: contextlib.ExitStack,
+) -> Opened:
+    """Opens a photo whose pixels count as held until `held` is closed."""
+    name = describe(source)
+    with contextlib.ExitStack() as files:
+        image, is_file = _header(source, name, formats, files)
+        _check_size(image.size, name, max_pixels)
+        size = None
+        if is_file and cover is not None and image.format == "JPEG":
+            turned = _orientation(image) in _TURNED
+            size = image.size[::-1] if turned else image.size
+            image.draft(None, cover[::-1] if turned else cover)
+        held.enter_context(PIXEL_BUDGET.hold(image.width * image.height))
+        pixels = _pixels(image, name)
+        return Opened(pixels, *(size or pixels.size))
+
+
 def _header(
-    source: ImageSource, name: str, formats: Sequence[str] | None, held: contextlib.ExitStack
+    source: ImageSource, name: str, formats: Sequence[str] | None, files: contextlib.ExitStack
 ) -> tuple[Image.Image, bool]:
     """The image of any source, with its pixels still in the file where it is one; and whether it is one."""
     if isinstance(source, Mapping):
@@ -310,14 +328,14 @@ def _header(
     if isinstance(source, Image.Image):
         return source, False
     if isinstance(source, str | os.PathLike):
-        file = held.enter_context(_open_file(source))
+        file = files.enter_context(_open_file(source))
     elif isinstance(source, bytes | bytearray | memoryview):
         file = io.BytesIO(source)
     elif isinstance(source, np.ndarray) or not hasattr(source, "read"):
         return array_to_pil(source), False
     else:
         file = _seekable(source, name)
-    return held.enter_context(_read_header(file, name, formats)), True
+    return files.enter_context(_read_header(file, name, formats)), True
 
 
 def _pixels(image: Image.Image, name: str) -> Image.Image:
