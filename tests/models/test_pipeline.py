@@ -1,8 +1,11 @@
 """`pipeline("image-quality-assessment")`, as people use transformers' other pipelines."""
 
-import functools
-import http.server
+import asyncio
+import contextlib
+import itertools
+import socketserver
 import threading
+import time
 
 import datasets
 import numpy as np
@@ -144,52 +147,89 @@ class TestManyImages:
 
 
 @pytest.fixture
-def server(tmp_path, photo):
-    """A web server on loopback with photo.png, and redirect.png that leads to a file on this machine."""
-    folder = tmp_path / "served"
-    folder.mkdir()
-    photo.save(folder / "photo.png")
+def server(photo):
+    """A web server on loopback: one address delivers a photo, the others what servers get wrong."""
+    png = encoded(photo, "PNG")
+    whole = b"HTTP/1.0 200 OK\r\n\r\n" + png
+    answers = {
+        "/photo.png": [whole],
+        "/a%20photo.png": [whole],
+        "/moved.png": [b"HTTP/1.0 302 Found\r\nLocation: /photo.png\r\n\r\n"],
+        "/to-a-file.png": [b"HTTP/1.0 302 Found\r\nLocation: file:///etc/passwd\r\n\r\n"],
+        "/in-a-circle.png": [b"HTTP/1.0 302 Found\r\nLocation: /in-a-circle.png\r\n\r\n"],
+        "/garbage.png": [bytes(range(256))],
+        "/silent.png": [],
+        "/cut.png": [b"HTTP/1.0 200 OK\r\nContent-Length: 1000000\r\n\r\n" + png[:100]],
+        "/broken-chunks.png": [b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n"],
+        "/dripping.png": itertools.chain([b"HTTP/1.0 200 OK\r\n\r\n"], itertools.repeat(b"\0")),
+        "/dripping-headers.png": itertools.chain([b"HTTP/1.0 200 OK\r\nX: "], itertools.repeat(b"x")),
+        "/endless.png": itertools.chain([b"HTTP/1.0 200 OK\r\n\r\n"], itertools.repeat(bytes(100_000), 10_000)),
+    }
+    sent = {}
 
-    class Handler(http.server.SimpleHTTPRequestHandler):
-        def do_GET(self):
-            if self.path != "/redirect.png":
-                return super().do_GET()
-            self.send_response(302)
-            self.send_header("Location", f"file://{folder}/photo.png")
-            self.end_headers()
+    class Handler(socketserver.StreamRequestHandler):
+        def handle(self):
+            path = self.rfile.readline().split()[1].decode()
+            while self.rfile.readline().strip():
+                pass
+            with contextlib.suppress(ConnectionError):
+                for part in answers.get(path, [b"HTTP/1.0 404 Not Found\r\n\r\n"]):
+                    self.wfile.write(part)
+                    sent[path] = sent.get(path, 0) + len(part)
+                    time.sleep(0.02 if "drip" in path else 0)
 
-        def log_message(self, *arguments): ...
-
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Handler, directory=folder)) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        yield f"http://127.0.0.1:{server.server_port}"
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Handler) as server:
+        server.daemon_threads = True
+        server.sent = sent
+        server.url = f"http://127.0.0.1:{server.server_address[1]}"
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield server
         server.shutdown()
-        thread.join()
 
 
 class TestUrls:
     def test_they_are_refused_unless_asked_for(self, rate, server):
         with pytest.raises(ImageError, match="only with allow_urls=True"):
-            rate(f"{server}/photo.png")
+            rate(f"{server.url}/photo.png")
 
-    def test_on_request(self, rate, server, photo):
-        assert rate(f"{server}/photo.png", allow_urls=True)["score"] == rate(photo)["score"]
+    @pytest.mark.parametrize("name", ["photo.png", "a photo.png", "moved.png"])
+    def test_on_request(self, rate, server, photo, name):
+        assert rate(f"{server.url}/{name}", allow_urls=True)["score"] == rate(photo)["score"]
 
-    @pytest.mark.parametrize(
-        ("url", "message"),
-        [
-            ("{server}/no-such.png", "could not be fetched"),
-            ("{server}/redirect.png", "could not be fetched"),
-            ("file:///etc/passwd", "only http and https"),
-            ("http://127.0.0.1:1/photo.png", "could not be fetched"),
-        ],
-    )
-    def test_what_cannot_be_fetched_is_a_typed_error(self, rate, server, url, message):
-        with pytest.raises(ImageError, match=message):
-            rate(url.format(server=server), allow_urls=True)
+    def test_inside_a_running_event_loop(self, rate, server):
+        async def notebook():
+            return rate(f"{server.url}/photo.png", allow_urls=True)
 
-    def test_a_long_file_is_refused(self, rate, server, monkeypatch):
+        assert np.isfinite(asyncio.run(notebook())["score"])
+
+    def test_what_cannot_be_fetched_costs_the_others_nothing(self, rate, server, monkeypatch):
+        monkeypatch.setattr("dpiqa.models.image_urls._TOTAL_SECONDS", 0.5)
+        bad = {
+            f"{server.url}/no-such.png": "could not be fetched (status 404)",
+            f"{server.url}/to-a-file.png": "could not be fetched",
+            f"{server.url}/in-a-circle.png": "could not be fetched",
+            f"{server.url}/garbage.png": "could not be fetched",
+            f"{server.url}/silent.png": "could not be fetched",
+            f"{server.url}/cut.png": "could not be fetched",
+            f"{server.url}/broken-chunks.png": "could not be fetched",
+            f"{server.url}/dripping.png": "not delivered within 0.5 seconds",
+            f"{server.url}/dripping-headers.png": "not delivered within 0.5 seconds",
+            f"{server.url}/new\nline.png": "could not be fetched",
+            "http://127.0.0.1:1/photo.png": "could not be fetched",
+            "http://[::1/photo.png": "could not be fetched",
+            "http://127.0.0.1:99999/photo.png": "could not be fetched",
+            "http:///photo.png": "could not be fetched",
+            "http://\udce9.invalid/photo.png": "could not be fetched",
+            "file:///etc/passwd": "only http and https",
+        }
+        results = rate([*bad, f"{server.url}/photo.png"], allow_urls=True)
+        for url, result in zip(bad, results, strict=False):
+            assert result["error"] is not None, url
+            assert result["error"].startswith(bad[url]), url
+        assert results[-1]["error"] is None
+
+    def test_a_long_file_is_refused_while_it_comes(self, rate, server, monkeypatch):
         monkeypatch.setattr("dpiqa.models.image_urls.download_image.__kwdefaults__", {"max_bytes": 1000})
         with pytest.raises(ImageError, match="longer than the 1,000 bytes"):
-            rate(f"{server}/photo.png", allow_urls=True)
+            rate(f"{server.url}/endless.png", allow_urls=True)
+        assert server.sent["/endless.png"] < 100_000_000
