@@ -367,7 +367,7 @@ def test_a_missing_extra_is_named_before_anything_is_scored(evaluate, scored, mo
     result = evaluate(data=["biq2021"])
     assert result.exit_code == 2
     assert scored == []
-    assert f'{extra} is not installed: pip install "dpiqa[eval]"' in " ".join(result.output.replace("│", " ").split())
+    assert f'{extra} is not installed: pip install ".[eval]"' in " ".join(result.output.replace("│", " ").split())
 
 
 class TestDistortedSets:

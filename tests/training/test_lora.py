@@ -100,5 +100,5 @@ def test_training_is_resumed_bit_by_bit(base, train, tmp_path):
 )
 def test_without_peft_the_extra_is_named(use, base, tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "peft", None)
-    with pytest.raises(ImportError, match=r'pip install "dpiqa\[lora\]"'):
+    with pytest.raises(ImportError, match=r'pip install "\.\[lora\]"'):
         use(DPIQAModel.from_pretrained(base), tmp_path)

@@ -5,16 +5,19 @@ from typing import Annotated
 import typer
 
 from ..version import __version__
+from .commands import Commands
 from .convert import convert
 from .demo import demo
+from .distort import distort
 from .env import env
 from .evaluate import evaluate
-from .prepare import distort, prepare
+from .prepare import prepare
 from .push import push
 from .score import score
 from .train import train
 
 app = typer.Typer(
+    cls=Commands,
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,

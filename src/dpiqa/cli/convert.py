@@ -8,6 +8,8 @@ from typing import Annotated
 
 import typer
 
+from .terminal import sentence, visible
+
 
 class Kind(StrEnum):
     """Which of the published models a file holds."""
@@ -60,10 +62,10 @@ def convert(
             config=None if config is None else config_class.from_pretrained(config),
         )
     except ValueError as error:
-        raise typer.BadParameter(str(error)) from None
+        raise typer.BadParameter(sentence(error)) from None
     except OSError as error:
         raise typer.BadParameter(
-            f"{error}\nThe teacher's prompt embeddings come from --prompt-embeddings, or from a CLIP checkpoint that "
-            "--text-model can reach."
+            f"{sentence(error)} The teacher's prompt embeddings come from --prompt-embeddings, or from a CLIP "
+            "checkpoint that --text-model can reach."
         ) from None
-    print(f"{output}: {kind.value} with {model.num_parameters():,} parameters")
+    print(visible(f"{output}: {kind.value} with {model.num_parameters():,} parameters"))

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from .extras import missing_extra
 from .terminal import sentence
 
 
@@ -29,7 +30,7 @@ def demo(
     except ModuleNotFoundError as error:
         if error.name not in ("gradio", "starlette"):
             raise
-        raise typer.BadParameter('the app needs gradio: pip install "dpiqa[demo]"') from None
+        raise missing_extra(error, "demo") from None
     try:
         serve(model, host=host, port=port)
     except CannotListenError as error:

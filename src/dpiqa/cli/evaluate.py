@@ -10,6 +10,7 @@ import typer
 
 from .extras import missing_extra
 from .rating_scale import check, rating_scale
+from .terminal import sentence, visible
 
 if TYPE_CHECKING:
     from ..evaluation.evaluate import Evaluation
@@ -97,7 +98,7 @@ def evaluate(
                 dtype=dtype,
             )
     except (ValueError, OSError) as error:
-        raise typer.BadParameter(str(error)) from None
+        raise typer.BadParameter(sentence(error)) from None
     except ModuleNotFoundError as error:
         raise missing_extra(error, "eval") from None
     _print(found)
@@ -127,7 +128,7 @@ def _print(found: Evaluation) -> None:
 def _written(found: Evaluation, output: Path) -> str:
     files = ["results.md, results.json and a plot per model and data set in plots"] if found.results else []
     files += ["consistency.md"] if found.consistency else []
-    return f"Written to {output}: {', '.join(files)}; the scores are in {output / 'predictions'}."
+    return visible(f"Written to {output}: {', '.join(files)}; the scores are in {output / 'predictions'}.")
 
 
 def _numbers(text: str) -> list[int]:

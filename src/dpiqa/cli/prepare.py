@@ -1,4 +1,4 @@
-"""`dpiqa prepare` and `dpiqa distort`."""
+"""`dpiqa prepare`."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ import typer
 
 from .extras import missing_extra
 from .rating_scale import check, rating_scale
+from .push import refused_by_the_hub
+from .terminal import sentence, visible, wrong_usage
 
 
 def prepare(
@@ -40,37 +42,24 @@ def prepare(
 
     scale = rating_scale(mos_range)
     disable_progress_bars()
+    if push_to:
+        _check_repo_id(push_to)
     try:
         source = DataSource.parse(data, scale)
         splits = load_iqa_splits(source, split_by=split_by, allow_missing=allow_missing)
         counts = prepare_dataset(splits, output, overwrite=overwrite)
     except (ValueError, OSError) as error:
-        raise typer.BadParameter(str(error)) from None
+        raise typer.BadParameter(sentence(error)) from None
     except ModuleNotFoundError as error:
         raise missing_extra(error, "eval") from None
-    print(f"{output}: " + ", ".join(f"{split} {count}" for split, count in counts.items()))
+    print(visible(f"{output}: " + ", ".join(f"{split} {count}" for split, count in counts.items())))
     if push_to:
-        print(push_dataset(output, push_to))
+        with refused_by_the_hub():
+            print(push_dataset(output, push_to))
 
 
-def distort(
-    images: Annotated[list[str], typer.Argument(metavar="PHOTOS...", help="Pristine photos: files and folders.")],
-    output: Annotated[Path, typer.Option("--output", "-o", help="Folder for the distorted photos and their labels.")],
-    max_side: Annotated[int, typer.Option(min=64, help="Photos are made smaller to this longer side first.")] = 512,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Write to a folder that holds files.")] = False,
-) -> None:
-    """Make a synthetic test set from your own photos: 25 kinds of distortion at five levels each.
+def _check_repo_id(repo_id: str) -> None:
+    from ..hub.push import check_repo_id
 
-    `dpiqa evaluate --data OUTPUT` then says how consistently a model's scores fall with the level.
-    """
-    from ..data.distortions import make_distorted_set
-    from ..scoring.image_files import find_images
-
-    try:
-        paths = find_images(images).paths
-        if not paths:
-            raise ValueError("no photos found")
-        count = make_distorted_set(paths, output, max_side=max_side, overwrite=overwrite)
-    except (ValueError, OSError) as error:
-        raise typer.BadParameter(str(error), param_hint="PHOTOS") from None
-    print(f"{output}: {count} of {len(paths)} photos, each with its distorted versions")
+    with wrong_usage("--push-to"):
+        check_repo_id(repo_id)

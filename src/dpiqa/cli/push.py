@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from .terminal import sentence
+from .terminal import sentence, visible, wrong_usage
 
 
 def push(
@@ -24,20 +26,28 @@ def push(
 
     Every file is checked before one is sent. It takes a token: `hf auth login`, or the variable HF_TOKEN.
     """
-    from huggingface_hub.utils import httpx
     from transformers.utils import logging
 
-    from ..hub.push import push_to_hub
+    from ..hub.push import check_repo_id, push_to_hub
 
     logging.disable_progress_bar()
-    try:
+    with wrong_usage("REPO_ID"):
+        check_repo_id(repo_id)
+    with wrong_usage("CHECKPOINT"), refused_by_the_hub():
         files = push_to_hub(checkpoint, repo_id, dry_run=dry_run, private=private)
-    except httpx.HTTPError as error:
-        print(f"the Hub did not take it: {sentence(error)}", file=sys.stderr)
-        raise typer.Exit(1) from None
-    except (ValueError, OSError) as error:
-        raise typer.BadParameter(sentence(error), param_hint="CHECKPOINT or REPO_ID") from None
     for file in files:
-        print(f"{file.name:32}{file.num_bytes:>12,}  {file.found}")
+        print(visible(f"{file.name:32}{file.num_bytes:>12,}  {file.found}"))
     outcome = "none was sent" if dry_run else f"all were sent: https://huggingface.co/{repo_id}"
     print(f"{len(files)} files are fit to be sent, {outcome}")
+
+
+@contextmanager
+def refused_by_the_hub() -> Iterator[None]:
+    """Makes a sentence and status 1 of a Hub that cannot be reached or says no."""
+    from huggingface_hub.utils import httpx
+
+    try:
+        yield
+    except (httpx.HTTPError, ConnectionError) as error:
+        print(f"the Hub did not take it: {sentence(error)}", file=sys.stderr)
+        raise typer.Exit(1) from None

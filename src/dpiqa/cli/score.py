@@ -13,12 +13,11 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
-from .load import load_scorer
-from .terminal import print_table, sentence, visible
+from .load import find_photos, load_scorer, skipped
+from .terminal import print_table, sentence, visible, wrong_usage
 
 if TYPE_CHECKING:
     from ..scoring.image_files import FoundImages
-    from ..scoring.map_files import MapFolder
     from ..scoring.scorer import Score, Scorer
 
     Row = dict[str, Any]
@@ -58,11 +57,11 @@ def score(
 
     A table on a terminal, CSV in a pipe, a file with --output. Photos that cannot be scored become rows with an error.
     """
-    found = _find(inputs)
+    found = find_photos(inputs, "INPUTS")
     if output is not None:
         _check_output(output, found, overwrite, reads_stdin="-" in inputs)
     scorer = load_scorer(model, device=device, dtype=dtype, batch_size=batch_size, workers=workers)
-    pictures = None if maps is None else _MapPictures(scorer, maps, found.paths, overwrite)
+    pictures = None if maps is None else _MapPictures(scorer, maps, found, overwrite)
     rows = _Rows(_score(scorer, found, pictures), sort)
     with _one_sentence(output), _writer(output, overwrite, scorer) as write:
         for row in rows:
@@ -70,32 +69,6 @@ def score(
     _summarise(rows, found, pictures, output)
     failed = rows.failed > 0 or (pictures is not None and pictures.failed > 0)
     raise typer.Exit(1 if rows.scored == 0 or (strict and failed) else 0)
-
-
-def _find(inputs: list[str]) -> FoundImages:
-    from ..scoring.image_files import FoundImages
-
-    found = FoundImages()
-    for name in inputs:
-        if name == "-":
-            for line in _names_on_stdin():
-                found.add(line, patterns=False)
-        else:
-            found.add(name)
-    if not found.entries:
-        raise typer.BadParameter(f"no photos found ({_skipped(found) or 'nothing is there'})", param_hint="INPUTS")
-    if "-" not in inputs and not any(os.path.lexists(path) for path, _ in found.entries):
-        names = ", ".join(visible(path) for path, _ in found.entries[:3])
-        more = f" and {len(found.entries) - 3} more" if len(found.entries) > 3 else ""
-        raise typer.BadParameter(f"no file or folder matches {names}{more}", param_hint="INPUTS")
-    return found
-
-
-def _names_on_stdin() -> Iterator[str]:
-    # As bytes: file names need not be text.
-    for line in sys.stdin.buffer.read().removeprefix(b"\xef\xbb\xbf").split(b"\n"):
-        if line.strip():
-            yield os.fsdecode(line.removesuffix(b"\r"))
 
 
 def _check_output(output: Path, found: FoundImages, overwrite: bool, *, reads_stdin: bool) -> None:
@@ -114,13 +87,27 @@ def _check_output(output: Path, found: FoundImages, overwrite: bool, *, reads_st
 class _MapPictures:
     """Writes the map of a photo; what goes wrong is counted, and the run goes on."""
 
-    def __init__(self, scorer: Scorer, folder: Path, photos: list[str], overwrite: bool):
+    def __init__(self, scorer: Scorer, folder: Path, found: FoundImages, overwrite: bool):
         from ..scoring.map_files import MapFolder
 
-        if getattr(scorer.model.config, "head", None) != "pooled":
+        config = scorer.model.config
+        if getattr(config, "head", None) != "pooled":
             raise typer.BadParameter("only students with the pooled head have quality maps", param_hint="--maps")
-        self._maps: MapFolder = MapFolder(folder, photos, scorer.model.config.score_quantiles, overwrite=overwrite)
-        self._max_pixels = scorer.max_pixels
+        if found.walks(folder):
+            raise typer.BadParameter(
+                f"{visible(str(folder))} is inside a folder of photos, and its maps would be scored as photos next "
+                "time: choose a folder elsewhere, or one whose name starts with a dot",
+                param_hint="--maps",
+            )
+        with wrong_usage("--maps"):
+            self._maps = MapFolder(
+                folder,
+                found.paths,
+                config.score_quantiles,
+                overwrite=overwrite,
+                max_pixels=scorer.max_pixels,
+                formats=scorer.formats,
+            )
         self.failed = 0
         self.first_failure = ""
 
@@ -130,7 +117,7 @@ class _MapPictures:
         if result.quality_map is None:
             return
         try:
-            self._maps.save(path, result.quality_map, max_pixels=self._max_pixels)
+            self._maps.save(path, result.quality_map)
         except OPENING_ERRORS as error:
             self.first_failure = self.first_failure or sentence(error)
             self.failed += 1
@@ -249,16 +236,8 @@ def _stop(reason: str | None, status: int, output: Path | None) -> NoReturn:
 def _summarise(rows: _Rows, found: FoundImages, pictures: _MapPictures | None, output: Path | None) -> None:
     parts = [f"{rows.scored} scored"]
     parts += [f"{rows.failed} with errors"] if rows.failed else []
-    parts += [_skipped(found)] if found.skipped else []
+    parts += [skipped(found)] if found.skipped else []
     parts += [f"written to {visible(str(output))}"] if output else []
     print(", ".join(parts), file=sys.stderr)
     if pictures is not None and pictures.failed:
         print(f"{pictures.failed} maps not written, the first since {pictures.first_failure}", file=sys.stderr)
-
-
-def _skipped(found: FoundImages) -> str:
-    num_raw = sum(found.raw.values())
-    parts = [f"{found.skipped - num_raw} other files skipped"] if found.skipped > num_raw else []
-    if num_raw:
-        parts.append(f"{num_raw} RAW files ({', '.join(sorted(found.raw))}): export them as JPEG first")
-    return ", ".join(parts)

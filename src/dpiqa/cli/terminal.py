@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
+
+import typer
 
 if TYPE_CHECKING:
     from rich.console import Console, ConsoleOptions, RenderResult
@@ -17,6 +21,19 @@ def visible(text: str) -> str:
 def sentence(error: BaseException) -> str:
     """The message of an error on one line."""
     return visible(" ".join(str(error).split()))
+
+
+@contextmanager
+def wrong_usage(option: str | None = None) -> Iterator[None]:
+    """Makes a sentence and status 2 of what cannot be read, is not there or makes no sense.
+
+    Args:
+        option: The one option or argument that can be to blame, if it is one.
+    """
+    try:
+        yield
+    except (OSError, ValueError) as error:
+        raise typer.BadParameter(sentence(error), param_hint=option) from None
 
 
 def shorten(path: str, width: int) -> str:

@@ -42,6 +42,9 @@ _TEACHER_NAMES: dict[str, str | Callable[[re.Match[str]], str]] = {
     r"QFD\.conv_score([1-3])\.": lambda match: f"decoder.map_convs.{int(match[1]) - 1}.",
     r"QFD\.fc([1-3])\.": lambda match: f"decoder.mlp.{2 * int(match[1]) - 2}.",
 }
+# What only our checkpoints have.
+_OURS = ("autoencoder.", "backbone.", "decoder.")
+_NAMED_PROBLEMS = 10
 # In the published files and without effect on a score.
 _TEACHER_UNUSED = (
     "vae.decoder.",
@@ -185,6 +188,11 @@ def _renamed(
     kind: str,
 ) -> dict[str, torch.Tensor]:
     pairs = list(pairs)
+    if any(key.startswith(_OURS) for key in published):
+        raise ValueError(
+            "This is a checkpoint of dpiqa already, and there is nothing to convert: a folder that holds it as "
+            "model.safetensors, with its config.json and its preprocessor_config.json is what --model takes."
+        )
     problems = [f"unexpected {key}" for key in published.keys() - {key for key, _ in pairs}]
     problems += [f"nothing for {key}" for key in ours.keys() - {key for _, key in pairs}]
     for key, our_key in pairs:
@@ -195,9 +203,9 @@ def _renamed(
         if key.rsplit(".", 1)[-1] != our_key.rsplit(".", 1)[-1] or shape != our_shape:
             problems.append(f"{key} {shape} does not fit {our_key} {our_shape}")
     if problems:
-        raise ValueError(
-            f"Not a published {kind} checkpoint for this configuration:\n  " + "\n  ".join(sorted(problems))
-        )
+        named = "; ".join(sorted(problems)[:_NAMED_PROBLEMS])
+        more = f"; and {len(problems) - _NAMED_PROBLEMS} more" if len(problems) > _NAMED_PROBLEMS else ""
+        raise ValueError(f"Not a published {kind} checkpoint for this configuration: {named}{more}.")
     return {our_key: published[key] for key, our_key in pairs}
 
 

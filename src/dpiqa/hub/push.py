@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 import torch
 from huggingface_hub import HfApi, ModelCard
+from huggingface_hub.errors import HFValidationError
 from huggingface_hub.utils import validate_repo_id
 from safetensors import safe_open
 from transformers import AutoModel
@@ -54,11 +55,10 @@ def push_to_hub(
         The files that were sent, or would be.
 
     Raises:
-        UploadError: When a file is missing or not fit to be sent.
-        huggingface_hub.errors.HFValidationError: When nothing on the Hub can have this name.
+        UploadError: When a file is missing or not fit to be sent, or nothing on the Hub can have this name.
         OSError: When there is no such checkpoint.
     """
-    validate_repo_id(repo_id)
+    check_repo_id(repo_id)
     with tempfile.TemporaryDirectory(prefix="dpiqa-upload-") as folder:
         _gather(Path(checkpoint), Path(folder))
         files = check_upload(folder)
@@ -67,6 +67,20 @@ def push_to_hub(
             api.create_repo(repo_id, private=private, exist_ok=True)
             api.upload_folder(repo_id=repo_id, folder_path=folder, commit_message="Upload with dpiqa")
     return files
+
+
+def check_repo_id(repo_id: str) -> None:
+    """Checks a name before anything is made ready for it.
+
+    Raises:
+        UploadError: When it is not "organisation/name", or the Hub does not allow it.
+    """
+    try:
+        validate_repo_id(repo_id)
+    except HFValidationError as error:
+        raise UploadError(str(error)) from error
+    if "/" not in repo_id:
+        raise UploadError(f"{repo_id}: expected a name such as organisation/{repo_id}; a user is an organisation too.")
 
 
 def check_upload(folder: str | os.PathLike[str]) -> list[CheckedFile]:

@@ -47,8 +47,25 @@ class _QualityConfig(PreTrainedConfig):
             kwargs.pop("custom_pipelines", None)
         super().__post_init__(**kwargs)
 
-    def validate_calibration(self) -> None:
+    @classmethod
+    def from_dict(cls, config_dict: dict[str, Any], **kwargs: Any) -> Any:
+        """Makes a configuration of what a `config.json` holds.
+
+        Raises:
+            ValueError: When it is not what this configuration can hold.
+        """
+        try:
+            return super().from_dict(config_dict, **kwargs)
+        except Exception as error:  # on odd values configurations raise nearly anything
+            raise ValueError(
+                f"This config.json is not that of a {cls.__name__}: {error.__cause__ or error}"
+            ) from error
+
+    def validate_shared_values(self) -> None:
         """Checks what the types do not say; called by `@strict`."""
+        sizes = ("hidden_size", "image_size", "feature_channels", "feature_size")
+        if any(getattr(self, size) < 1 for size in sizes):
+            raise ValueError(f"{', '.join(sizes)} must be at least 1, got {[getattr(self, size) for size in sizes]}.")
         if len(self.score_range) != 2 or not self.score_range[0] < self.score_range[1]:
             raise ValueError(f"score_range must be (lowest MOS, highest MOS), got {self.score_range!r}.")
         if self.score_quantiles is not None and (

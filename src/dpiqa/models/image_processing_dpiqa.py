@@ -66,6 +66,24 @@ class DPIQAImageProcessor(PilBackend):
     image_std = (1.0, 1.0, 1.0)
 
     @classmethod
+    def from_pretrained(cls, pretrained_model_name_or_path: str | os.PathLike[str], **kwargs: Any) -> Any:
+        """Loads the processor of a checkpoint, as every processor of transformers does.
+
+        Raises:
+            OSError: When there is none, or its file is no JSON.
+            ValueError: When the file does not hold the settings of a processor.
+        """
+        source = pretrained_model_name_or_path
+        try:
+            processor = super().from_pretrained(source, **kwargs)
+            processor.rescale_factor = float(processor.rescale_factor)
+            return processor
+        except (OSError, ValueError):
+            raise
+        except Exception as error:  # on odd values transformers raises nearly anything
+            raise ValueError(f"{source}: its preprocessor_config.json is that of no processor ({error}).") from error
+
+    @classmethod
     def from_efficientnet(cls, efficientnet: str | os.PathLike[str], *, image_size: int) -> DPIQAImageProcessor:
         """Makes a processor that normalises as an EfficientNet of transformers was trained.
 

@@ -47,7 +47,7 @@ class _Plugin(NamedTuple):
 
 # Formats that take a plugin package, by their first bytes or, after four, their ISO media brand.
 _PLUGINS = {
-    "HEIC": _Plugin("HEIF", (b"ftypheic", b"ftypheix", b"ftyphevc", b"ftypmif1", b"ftypmsf1"), "dpiqa[heif]"),
+    "HEIC": _Plugin("HEIF", (b"ftypheic", b"ftypheix", b"ftyphevc", b"ftypmif1", b"ftypmsf1"), "pillow-heif"),
     "JPEG XL": _Plugin("JXL", (b"\xff\x0a", b"\x00\x00\x00\x0cJXL "), "pillow-jxl-plugin"),
     "AVIF": _Plugin("AVIF", (b"ftypavif", b"ftypavis"), "a Pillow of version 11.3 or newer"),
 }

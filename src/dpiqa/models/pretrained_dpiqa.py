@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from typing import Any
 
+import torch
 from safetensors import SafetensorError
 from transformers import PreTrainedModel
 
@@ -38,28 +39,40 @@ class DPIQAPreTrainedModel(PreTrainedModel):
         Args:
             pretrained_model_name_or_path: Folder or Hub id; only safetensors are read.
             *args: As in transformers.
-            output_loading_info: Whether to return (model, dict with `missing_keys` and `unexpected_keys`).
+            output_loading_info: Whether to return (model, dict with `missing_keys`, `unexpected_keys` and
+                `mismatched_keys`).
             ignore_mismatched_sizes: Whether weights may be missing, superfluous or of another shape.
             **kwargs: As in transformers, such as `dtype`, `device_map`, `revision` and `cache_dir`.
 
         Raises:
             OSError: When there is no such checkpoint, or its file of weights is damaged.
-            ValueError: When weights are missing, or the model has no place for some.
+            ValueError: When no model can be made of its config.json, weights are missing or of another shape, or the
+                model has no place for some.
         """
         kwargs.setdefault("use_safetensors", True)
         source = pretrained_model_name_or_path
         try:
+            # transformers' own error about sizes names none: see below.
             model, info = super().from_pretrained(
-                source, *args, output_loading_info=True, ignore_mismatched_sizes=ignore_mismatched_sizes, **kwargs
+                source, *args, output_loading_info=True, ignore_mismatched_sizes=True, **kwargs
             )
         except SafetensorError as error:
             raise OSError(f"{source}: the file of weights is damaged or cut short ({error}).") from error
+        except (ImportError, MemoryError, OSError, ValueError, torch.OutOfMemoryError):
+            raise
+        except Exception as error:  # of what config.json asks for: a size that does not divide, a part that is unknown
+            raise ValueError(f"{source}: no {cls.__name__} can be made of its config.json ({error}).") from error
         if output_loading_info:
             return model, info
+        of_other_shape = {name for name, *_ in info["mismatched_keys"]}
         problems = [
-            f"{kind} {_some(info[keys])}"
-            for kind, keys in (("without", "missing_keys"), ("with unknown", "unexpected_keys"))
-            if info[keys]
+            f"{kind} {_some(names)}"
+            for kind, names in (
+                ("without", info["missing_keys"] - of_other_shape),
+                ("with unknown", info["unexpected_keys"]),
+                ("with another shape of", of_other_shape),
+            )
+            if names
         ]
         if problems and not ignore_mismatched_sizes:
             raise ValueError(

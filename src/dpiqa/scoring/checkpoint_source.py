@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+from typing import Any, Literal
 
 from huggingface_hub import HfApi, constants, try_to_load_from_cache
 from huggingface_hub.errors import GatedRepoError, HfHubHTTPError, HFValidationError, RepositoryNotFoundError
 from huggingface_hub.utils import httpx
+from transformers import PreTrainedConfig
 
 _TIMEOUT = 10  # seconds
 
@@ -34,6 +36,12 @@ def only_local(
     """
     name = os.fspath(model)
     if os.path.isdir(name):
+        if os.path.exists(os.path.join(name, "adapter_config.json")):
+            raise OSError(
+                f"{name} holds low-rank updates of a teacher: merge them first, in Python with "
+                f'dpiqa.training.lora.merge_lora({name!r}).save_pretrained("merged"), copy preprocessor_config.json '
+                "beside it, and name that folder."
+            )
         return True
     if os.path.exists(name):
         raise OSError(f"{name} is a file: expected the folder of a checkpoint, or the id of a model on the Hub.")
@@ -48,6 +56,28 @@ def only_local(
         f"There is no model {name}{at}: it is no folder here, it is not among the downloaded models "
         f"({cache_dir or constants.HF_HUB_CACHE}), and {reason}."
     )
+
+
+def model_type_of(model: str | os.PathLike[str], **hub: Any) -> Literal["dpiqa", "dpiqa-student"]:
+    """Which kind of model a checkpoint is, by its `config.json`.
+
+    Args:
+        model: Folder or Hub id.
+        **hub: `revision`, `cache_dir` and `local_files_only`.
+
+    Raises:
+        OSError: When there is no `config.json`, or it is no JSON.
+        ValueError: When it is a checkpoint of something else.
+    """
+    try:
+        config, _ = PreTrainedConfig.get_config_dict(model, **hub)
+        kind = config.get("model_type")
+    except (AttributeError, TypeError):  # JSON, but no object
+        kind = None
+    if kind not in ("dpiqa", "dpiqa-student"):
+        found = f"model_type {kind!r}" if kind else "no config.json with a model_type"
+        raise ValueError(f"{model} is no checkpoint of dpiqa: expected dpiqa or dpiqa-student, found {found}.")
+    return kind
 
 
 def _why_not_on_hub(name: str, revision: str) -> str | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import glob
 import os
 import stat
@@ -59,6 +60,19 @@ class FoundImages:
             self.entries.append((name, "a RAW file: export it as JPEG first"))
         else:
             self.entries.append((name, _why_not_a_file(name)))
+
+    def walks(self, folder: str | os.PathLike[str]) -> bool:
+        """Whether photos in a folder, which need not exist, are found when the same is added again."""
+        current = os.path.abspath(folder)
+        while True:
+            with contextlib.suppress(OSError):
+                status = os.stat(current)
+                if (status.st_dev, status.st_ino) in self._walked:
+                    return True
+            parent, name = os.path.split(current)
+            if parent == current or name.startswith("."):
+                return False
+            current = parent
 
     def _add_matches(self, pattern: str) -> None:
         try:

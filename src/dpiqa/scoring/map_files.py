@@ -5,12 +5,12 @@ from __future__ import annotations
 import io
 import os
 from collections.abc import Iterable, Sequence
-from functools import cached_property
 from pathlib import Path
+from tempfile import TemporaryFile
 
 import numpy as np
 
-from ..models.images import open_image
+from ..models.images import DEFAULT_MAX_PIXELS, open_image
 from .quality_maps import colour_range, overlay
 
 _MAP_SIDE = 1024
@@ -19,11 +19,20 @@ _MAP_SIDE = 1024
 class MapFolder:
     """A folder for quality maps laid over their photos, as PNG of at most 1024 pixels a side.
 
+    What can be wrong with the folder is found before the first map is drawn.
+
     Args:
         folder: Where they go; made when it does not exist.
         photos: Paths of all photos of the run, none of which is ever overwritten.
         score_quantiles: Of the checkpoint's configuration; says what the ends of the colour scale stand for.
         overwrite: Whether pictures that exist may be replaced.
+        max_pixels: See [`dpiqa.open_image`].
+        formats: Likewise.
+
+    Raises:
+        OSError: When the folder cannot be written to; when a map exists already or would replace a photo
+            (FileExistsError).
+        ValueError: When two photos would have the same map.
     """
 
     def __init__(
@@ -33,42 +42,54 @@ class MapFolder:
         score_quantiles: Sequence[float] | None,
         *,
         overwrite: bool = False,
+        max_pixels: int = DEFAULT_MAX_PIXELS,
+        formats: Sequence[str] | None = None,
     ):
         self._folder = Path(folder)
-        self._photos = photos
         self._limits = colour_range(score_quantiles)
-        self._overwrite = overwrite
-        self._written: set[Path] = set()
+        self._max_pixels, self._formats = max_pixels, formats
+        self._check_targets(list(photos), overwrite)
+        self._folder.mkdir(parents=True, exist_ok=True)
+        with TemporaryFile(dir=self._folder):  # whether this is allowed, only trying tells
+            pass
 
-    def save(self, path: str, quality_map: np.ndarray, *, max_pixels: int) -> Path:
+    def save(self, path: str, quality_map: np.ndarray) -> Path:
         """Draws the map of a photo and returns where it is.
 
         Args:
-            path: The photo, which is opened again.
-            quality_map: (rows, columns) of the photo's [`Score`].
-            max_pixels: See [`dpiqa.open_image`].
+            path: One of the photos, which is opened again.
+            quality_map: (rows, columns) of its [`Score`].
 
         Raises:
-            OSError: When the picture cannot be written, exists, or is one of the photos.
+            OSError: When the picture cannot be written.
             ImageError: When the photo cannot be opened any more.
         """
         target = self._target(path)
-        if target in self._written:
-            return target
-        if target.exists():
-            status = target.stat()
-            if (status.st_dev, status.st_ino) in self._photo_identities:
-                raise FileExistsError(f"{target} is one of the photos")
-            if not self._overwrite:
-                raise FileExistsError(f"{target} exists already: allow it to be replaced with --overwrite")
-        photo = open_image(path, cover=(_MAP_SIDE, _MAP_SIDE), max_pixels=max_pixels)
-        photo.thumbnail((_MAP_SIDE, _MAP_SIDE))
+        size = (_MAP_SIDE, _MAP_SIDE)
+        photo = open_image(path, cover=size, max_pixels=self._max_pixels, formats=self._formats)
+        photo.thumbnail(size)
         picture = io.BytesIO()
         overlay(photo, quality_map, self._limits).save(picture, "PNG")
         target.parent.mkdir(parents=True, exist_ok=True)
         _write_whole(target, picture.getvalue())
-        self._written.add(target)
         return target
+
+    def _check_targets(self, photos: Sequence[str], overwrite: bool) -> None:
+        identities: set[tuple[int, int]] | None = None
+        sources: dict[str, str] = {}
+        for path in photos:
+            target = self._target(path)
+            source = sources.setdefault(str(target), os.path.abspath(path))
+            if source != os.path.abspath(path):
+                raise ValueError(f"{source} and {path} would have the same map, {target}: score one of them at a time")
+            found = _identity(target)
+            if found is None:
+                continue
+            identities = identities or {one for photo in photos if (one := _identity(photo)) is not None}
+            if found in identities:
+                raise FileExistsError(f"{target} is one of the photos: choose another folder for the maps")
+            if not overwrite:
+                raise FileExistsError(f"{target} exists already: allow it to be replaced with --overwrite")
 
     def _target(self, path: str) -> Path:
         """The photo's path again below the folder, from here or else from the root, so that no ".." leads out."""
@@ -76,16 +97,14 @@ class MapFolder:
         base = Path.cwd() if absolute.is_relative_to(Path.cwd()) else Path(absolute.anchor)
         return self._folder / absolute.relative_to(base).with_name(absolute.name + ".png")
 
-    @cached_property
-    def _photo_identities(self) -> set[tuple[int, int]]:
-        identities = set()
-        for path in self._photos:
-            try:
-                status = os.stat(path)
-            except (OSError, ValueError):
-                continue
-            identities.add((status.st_dev, status.st_ino))
-        return identities
+
+def _identity(path: str | os.PathLike[str]) -> tuple[int, int] | None:
+    """What tells two files apart whatever they are called; None where there is none."""
+    try:
+        status = os.stat(path)
+    except (OSError, ValueError):
+        return None
+    return status.st_dev, status.st_ino
 
 
 def _write_whole(target: Path, content: bytes) -> None:

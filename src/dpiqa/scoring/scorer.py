@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 import torch
-from transformers import AutoModel, PreTrainedConfig
+from transformers import AutoModel
 from transformers.utils import logging
 
 from ..checkpoints import bundled_checkpoint
@@ -23,7 +23,7 @@ from ..models.calibration import calibrate
 from ..models.image_processing_dpiqa import DPIQAImageProcessor, PhotoPixels
 from ..models.images import DEFAULT_MAX_PIXELS, OPENING_ERRORS, ImageSource, describe, is_one_image, path_of, reason_of
 from ..models.modeling_dpiqa_student import DPIQAStudent
-from .checkpoint_source import only_local
+from .checkpoint_source import model_type_of, only_local
 from .fingerprint import fingerprint
 from .forks import prepare_after_fork
 
@@ -168,10 +168,7 @@ class Scorer:
         device = pick_device(kwargs.get("device", "auto"))
         hub: dict[str, Any] = {"revision": revision, "cache_dir": cache_dir}
         hub["local_files_only"] = only_local(source, **hub, local_files_only=local_files_only)
-        kind = PreTrainedConfig.get_config_dict(source, **hub)[0].get("model_type")
-        if kind not in ("dpiqa", "dpiqa-student"):
-            found = f"model_type {kind!r}" if kind else "no config.json with a model_type"
-            raise ValueError(f"{source} is no checkpoint of dpiqa: expected dpiqa or dpiqa-student, found {found}.")
+        kind = model_type_of(source, **hub)
         dtype = _pick_dtype(kwargs.get("dtype", "auto"), kind, device)
         prepare_after_fork(device)
         # In the final type and layout from the start: a teacher's weights then exist only once.

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from transformers.utils import CONFIG_NAME
 
+from ..extras import how_to_install
 from ..models.configuration_dpiqa import DPIQAConfig
 from ..models.modeling_dpiqa import DPIQAModel
 
@@ -99,7 +100,7 @@ def _peft() -> Any:
     except ModuleNotFoundError as error:
         if error.name != "peft":
             raise
-        raise ImportError('Low-rank updates need peft: pip install "dpiqa[lora]".', name="peft") from None
+        raise ImportError(f"Low-rank updates need peft: {how_to_install('lora')}.", name="peft") from None
 
 
 __all__ = ["add_lora", "is_lora", "load_teacher", "merge_lora"]

@@ -71,7 +71,7 @@ def make_distorted_set(
             try:
                 photo = _smaller(open_image(source), max_side)
             except OPENING_ERRORS as error:
-                logger.warning("%s is left out: %s", name, reason_of(error, str(source)))
+                logger.warning("%r is left out: %s", name, reason_of(error, str(source)))
                 continue
             labels.write(_csv(_write_versions(photo, name, kinds, seed, output)))
             labels.flush()
