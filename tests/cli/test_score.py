@@ -147,19 +147,42 @@ class TestMaps:
         assert run("photos", "--maps", "maps", "--strict").exit_code == 1
 
     @pytest.mark.parametrize("options", [[], ["--overwrite"]])
-    def test_a_photo_is_never_overwritten(self, run, folder, photo, options):
+    def test_a_photo_is_never_overwritten(self, folder, tiny_checkpoint, photo, options):
         (folder / "china.jpg.png").write_bytes(encoded(photo, "PNG"))
         before = (folder / "china.jpg.png").read_bytes()
-        result = run("photos", "--maps", ".", *options)
+        names = ["photos/china.jpg", "photos/china.jpg.png"]
+        message = usage_error("score", *names, "--maps", ".", "--model", tiny_checkpoint, *options)
+        assert "photos/china.jpg.png is one of the photos" in message
         assert (folder / "china.jpg.png").read_bytes() == before
-        assert "1 maps not written, the first since photos/china.jpg.png is one of the photos" in result.stderr
 
-    def test_maps_that_exist_are_replaced_only_with_overwrite(self, run, tmp_path):
-        run("photos/china.jpg", "--maps", "maps")
+    def test_maps_that_exist_are_replaced_only_with_overwrite(self, run, tiny_checkpoint, tmp_path):
+        arguments = ["photos/china.jpg", "--maps", "maps"]
+        run(*arguments)
         (tmp_path / "maps/photos/china.jpg.png").write_bytes(b"mine")
-        assert "exists already" in run("photos/china.jpg", "--maps", "maps").stderr
+        assert "exists already" in usage_error("score", *arguments, "--model", tiny_checkpoint)
         assert (tmp_path / "maps/photos/china.jpg.png").read_bytes() == b"mine"
-        assert run("photos/china.jpg", "--maps", "maps", "--overwrite").stderr == "1 scored\n"
+        assert run(*arguments, "--overwrite").stderr == "1 scored\n"
+
+    @pytest.mark.parametrize("folder_of_maps", ["photos", "photos/maps", "photos/sub/new/maps", "."])
+    def test_they_would_not_be_scored_as_photos_next_time(self, folder, tiny_checkpoint, folder_of_maps):
+        inputs = "." if folder_of_maps == "." else "photos"
+        message = usage_error("score", inputs, "--maps", folder_of_maps, "--model", tiny_checkpoint)
+        assert "would be scored as photos next time" in message
+        assert not (folder / "maps").exists()
+
+    @pytest.mark.parametrize(
+        "arguments", [["photos", "--maps", "photos/.maps"], ["photos/*.jpg", "--maps", "photos/m"]]
+    )
+    def test_a_folder_that_is_not_walked_may_be_anywhere(self, run, arguments):
+        assert run(*arguments).exit_code == 0
+
+    def test_a_folder_that_cannot_be_written_to_is_found_first(self, folder, tiny_checkpoint, monkeypatch):
+        monkeypatch.setattr(Scorer, "stream", lambda *arguments, **options: pytest.fail("scoring started"))
+        for place in ("photos/china.jpg", "photos/china.jpg/maps"):
+            assert "china.jpg" in usage_error("score", "photos/*/*.png", "--maps", place, "--model", tiny_checkpoint)
+        monkeypatch.setattr("dpiqa.scoring.map_files.TemporaryFile", _read_only)
+        message = usage_error("score", "photos", "--maps", "maps", "--model", tiny_checkpoint)
+        assert "Permission denied" in message
 
 
 def _disk_full(*arguments):
@@ -255,15 +278,45 @@ class TestWrongUsage:
 
     @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device")
     def test_cuda_where_there_is_none(self, folder):
-        assert "cannot compute on 'cuda' here" in usage_error("score", folder, "--device", "cuda")
+        message = usage_error("score", folder, "--device", "cuda")
+        assert message.startswith("Invalid value for --device: cannot compute on 'cuda' here")
+
+    @pytest.mark.parametrize(
+        ("option", "value"), [("--model", "no-such"), ("--device", "abacus"), ("--dtype", "float8")]
+    )
+    def test_the_option_that_is_wrong_is_named(self, folder, option, value):
+        assert usage_error("score", folder, option, value).startswith(f"Invalid value for {option}: ")
 
     def test_a_missing_model_is_named(self, folder):
         assert str(folder / "no-model") in usage_error("score", folder, "--model", folder / "no-model")
 
-    def test_damaged_weights(self, folder, tiny_checkpoint):
-        weights = tiny_checkpoint / "model.safetensors"
-        weights.write_bytes(weights.read_bytes()[:1000])
-        assert "damaged or cut short" in usage_error("score", folder, "--model", tiny_checkpoint)
+    @pytest.mark.parametrize(
+        ("file", "content", "message"),
+        [
+            ("model.safetensors", b"\x93" * 5000, "damaged or cut short"),
+            ("model.safetensors", None, "no file named model.safetensors"),
+            ("config.json", b"{", "not a valid JSON file"),
+            ("config.json", b"\xff\xfe\x00", "not a valid JSON file"),
+            ("config.json", b"[]", "no config.json with a model_type"),
+            ("config.json", b'{"model_type": "bert"}', "found model_type 'bert'"),
+            ("config.json", b'{"model_type": "dpiqa-student", "image_size": "x"}', "expected int, got str"),
+            ("preprocessor_config.json", b"[]", "is that of no processor"),
+            ("preprocessor_config.json", None, "preprocessor_config.json"),
+        ],
+    )
+    def test_a_damaged_checkpoint_is_one_sentence(self, folder, tiny_checkpoint, file, content, message):
+        path = tiny_checkpoint / file
+        path.rename(path.with_name("pytorch_model.bin"))  # which is not read
+        if content is not None:
+            path.write_bytes(content)
+        said = usage_error("score", folder, "--model", tiny_checkpoint)
+        assert said.startswith("Invalid value for --model: ")
+        assert message in said
+        assert "\n" not in said
+
+    def test_low_rank_updates_are_to_be_merged_first(self, folder, tiny_checkpoint):
+        (tiny_checkpoint / "adapter_config.json").write_text("{}")
+        assert "merge_lora(" in usage_error("score", folder, "--model", tiny_checkpoint)
 
     def test_it_prints_and_writes_nothing_first(self, folder, tmp_path):
         (tmp_path / "scores.csv").write_text("old")

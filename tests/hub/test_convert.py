@@ -9,11 +9,11 @@ import torch
 from safetensors.torch import save_file
 from typer.testing import CliRunner
 
-from dpiqa import DPIQAConfig, DPIQAImageProcessor, DPIQAModel, DPIQAStudent, DPIQAStudentConfig
+from dpiqa import DPIQAConfig, DPIQAImageProcessor, DPIQAModel, DPIQAStudent, DPIQAStudentConfig, bundled_checkpoint
 from dpiqa.cli import app
 from dpiqa.hub.convert import _load_tensor, convert_checkpoint, convert_student_state_dict, convert_teacher_state_dict
 from support import seeded, teachers
-from support.commands import said
+from support.commands import said, usage_error
 
 GOLDEN = json.loads((Path(__file__).parents[1] / "support" / "golden" / "published_student.json").read_text())
 GOLDEN_TEACHER = json.loads((Path(__file__).parents[1] / "support" / "golden" / "published_teacher.json").read_text())
@@ -100,7 +100,7 @@ class TestConvertStudentStateDict:
 
     def test_missing_and_unexpected_keys_are_listed(self, published, student):
         wrong = {key: value for key, value in published.items() if key != "fc2.bias"} | {"fc4.bias": torch.zeros(1)}
-        with pytest.raises(ValueError, match=r"nothing for head\.fc2\.bias\n\s+unexpected fc4\.bias"):
+        with pytest.raises(ValueError, match=r"nothing for head\.fc2\.bias; unexpected fc4\.bias"):
             convert_student_state_dict(wrong, student)
 
     def test_another_shape_is_listed(self, published, student):
@@ -288,3 +288,23 @@ def test_damaged_prompt_embeddings_are_no_advice_to_run_them(tmp_path, suffix):
         _load_tensor(path)
     assert "weights_only" not in str(caught.value)
     assert "pickle" not in str(caught.value)
+
+
+def test_a_checkpoint_of_ours_is_not_converted_again(tmp_path):
+    message = usage_error("convert", bundled_checkpoint() / "model.safetensors", "--kind", "student", "-o", tmp_path)
+    assert "This is a checkpoint of dpiqa already" in message
+
+
+def test_advice_to_run_code_from_a_file_is_not_passed_on(tmp_path):
+    torch.save({"weights": os.system}, tmp_path / "model.pth")
+    message = usage_error("convert", tmp_path / "model.pth", "--kind", "student", "-o", tmp_path / "converted")
+    assert "without running code from it" in message
+    assert "weights_only" not in message
+
+
+def test_only_some_of_many_problems_are_named(tmp_path):
+    torch.save({f"layer{index}": torch.zeros(1) for index in range(1000)}, tmp_path / "model.pth")
+    message = usage_error("convert", tmp_path / "model.pth", "--kind", "student", "-o", tmp_path / "converted")
+    assert "unexpected layer" in message or "nothing for" in message
+    assert " more." in message
+    assert len(message) < 1500

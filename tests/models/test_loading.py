@@ -3,6 +3,7 @@
 import json
 
 import pytest
+import torch
 from safetensors.torch import load_file, save_file
 from transformers import AutoModel, pipeline
 
@@ -40,6 +41,38 @@ class TestWeightsThatDoNotFit:
         folder = change(lambda weights: {name.replace("backbone.", "model."): weights[name] for name in weights})
         with pytest.raises(ValueError, match=r"without backbone\..* more and with unknown model\..* more"):
             load(folder)
+
+    def test_those_of_another_shape_are_named(self, change, load):
+        folder = change(lambda weights: weights | {"head.quality.bias": torch.zeros(7)})
+        with pytest.raises(ValueError, match=r"with another shape of head\.quality\.bias\."):
+            load(folder)
+
+
+@pytest.mark.parametrize(
+    "edit",
+    [
+        {"image_size": "big"},
+        {"feature_size": -1},
+        {"efficientnet_config": "big"},
+        {"efficientnet_config": {"depth_divisor": 0}},
+        {"efficientnet_config": {"hidden_act": "no-such"}},
+        {"efficientnet_config": {"strides": []}},
+        {"efficientnet_config": {"id2label": 1}},
+    ],
+    ids=str,
+)
+def test_a_configuration_of_no_model_is_a_value_error(tiny_checkpoint, edit):
+    config = json.loads((tiny_checkpoint / "config.json").read_text())
+    (tiny_checkpoint / "config.json").write_text(json.dumps(config | edit))
+    with pytest.raises(ValueError, match=r"not that of a DPIQAStudentConfig|no DPIQAStudent can be made of its"):
+        AutoModel.from_pretrained(tiny_checkpoint)
+
+
+@pytest.mark.parametrize("settings", ["[]", "1", '{"rescale_factor": "x"}', '{"size": []}'])
+def test_settings_of_no_processor_are_a_value_error(tiny_checkpoint, settings):
+    (tiny_checkpoint / "preprocessor_config.json").write_text(settings)
+    with pytest.raises(ValueError, match=r"no processor|could not convert"):
+        Scorer.from_pretrained(tiny_checkpoint)
 
 
 def test_another_kind_of_model_in_the_configuration(tiny_checkpoint):

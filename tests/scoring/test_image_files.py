@@ -124,3 +124,13 @@ def _remove_deep_folder():
     for _ in range(depth):
         os.chdir("..")
         os.rmdir("d")
+
+
+@pytest.mark.parametrize(
+    ("folder", "walked"),
+    [("a", True), ("a/b", True), ("a/b/new", True), ("a/.hidden/new", False), (".", False), ("ab", False)],
+)
+def test_folders_that_are_walked(tmp_path, folder, walked):
+    (tmp_path / "a" / "b").mkdir(parents=True)
+    found = find_images([str(tmp_path / "a")])
+    assert found.walks(tmp_path / folder) is walked
