@@ -15,6 +15,7 @@ from dpiqa.cli import app
 from dpiqa.data import RELEASES, DataSource, load_iqa_dataset, load_iqa_splits
 from dpiqa.data.prepare import prepare_dataset, push_dataset
 from support import releases
+from support.commands import dpiqa, usage_error
 
 SPLITS = ("train", "validation", "test")
 # Photos, MOS of the first as released and normalised, and its deviation in units of the normalised MOS.
@@ -416,6 +417,18 @@ class TestPrepare:
         monkeypatch.setattr("huggingface_hub.HfApi", Api)
         push_dataset(prepared, "org/name")
         assert sorted(Path(name).suffix for name in sent) == [".md", ".parquet", ".parquet", ".parquet"]
+
+    def test_a_name_that_the_hub_would_not_take_is_found_first(self, release, tmp_path):
+        arguments = ["prepare", f"spaq={release('spaq')}", "-o", tmp_path / "out"]
+        message = usage_error(*arguments, "--push-to", "name")
+        assert message.startswith("Invalid value for --push-to: name: expected a name such as organisation/name")
+        assert not (tmp_path / "out").exists()
+
+    def test_a_hub_that_does_not_take_it_is_one_sentence(self, release, tmp_path):
+        result = dpiqa("prepare", f"spaq={release('spaq')}", "-o", tmp_path / "out", "--push-to", "org/name")
+        assert result.exit_code == 1
+        assert result.stderr.startswith("the Hub did not take it: ")
+        assert (tmp_path / "out" / "README.md").exists()
 
 
 def raise_interrupt(*args, **kwargs):

@@ -23,6 +23,7 @@ from dpiqa.data.distortions import (
     make_distorted_set,
 )
 from dpiqa.evaluation.consistency import Distorted, rank_consistency, read_distorted
+from support.commands import dpiqa, usage_error
 from support.images import mean_difference
 
 
@@ -104,6 +105,30 @@ class TestDistortedSet:
         assert {open_image(row.path).size for row in rows} == {(64, 43)}
         with (tmp_path / "out" / "distortions.csv").open() as file:
             assert next(csv.DictReader(file))["distortion"] == "pristine"
+
+    def test_the_command_says_what_it_leaves_out(self, save, photo, tmp_path):
+        save(photo.resize((40, 40)), "in/china.png")
+        os.mkfifo(tmp_path / "in" / "pipe.png")
+        (tmp_path / "in" / "broken.png").touch()
+        (tmp_path / "in" / "raw.nef").touch()
+        result = dpiqa("distort", tmp_path / "in", "-o", tmp_path / "out")
+        assert result.exit_code == 0, result.output
+        assert result.stdout.endswith("out: 1 of 3 photos, each with its distorted versions\n")
+        assert f"{tmp_path / 'in' / 'pipe.png'} is left out: not a regular file" in result.stderr
+        assert "1 RAW files (.NEF): export them as JPEG first" in result.stderr
+
+    def test_the_command_does_not_blame_the_photos_for_the_folder(self, save, photo, tmp_path):
+        save(photo, "in/x.png")
+        message = usage_error("distort", tmp_path / "in", "-o", tmp_path / "in")
+        assert message.startswith(f"Invalid value: {tmp_path / 'in'} holds files already")
+
+    def test_the_command_writes_nothing_without_a_photo(self, tmp_path):
+        (tmp_path / "in").mkdir()
+        os.mkfifo(tmp_path / "in" / "pipe.png")
+        assert "no photos found (not a regular file)" in usage_error(
+            "distort", tmp_path / "in", "-o", tmp_path / "out"
+        )
+        assert not (tmp_path / "out").exists()
 
     def test_evaluate_has_a_table_for_it(self, save, photos, tmp_path, tiny_checkpoint):
         paths = [save(photo, f"in/{index}.png") for index, photo in enumerate(photos)]
@@ -199,7 +224,7 @@ class TestDistortedSet:
         damaged.write_bytes(sound.read_bytes()[:5000])
         options = {"max_side": 64, "kinds": ["jpeg"]}
         assert make_distorted_set([damaged, sound], tmp_path / "out", **options) == 1
-        assert "damaged is left out: " in caplog.text
+        assert "'damaged' is left out: " in caplog.text
         with pytest.raises(ValueError, match="None of the photos can be opened"):
             make_distorted_set([damaged], tmp_path / "other", **options)
 

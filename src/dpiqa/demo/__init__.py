@@ -1,4 +1,4 @@
-"""The app behind `dpiqa demo` and the Space in `spaces/dpiqa-demo`; needs the extra `dpiqa[demo]`."""
+"""The app behind `dpiqa demo` and the Space in `spaces/dpiqa-demo`; needs the extra `[demo]`."""
 
 from .app import build_demo as build_demo
 from .server import CannotListenError as CannotListenError

@@ -8,7 +8,6 @@ from typing import Any, Literal
 from huggingface_hub import HfApi, constants, try_to_load_from_cache
 from huggingface_hub.errors import GatedRepoError, HfHubHTTPError, HFValidationError, RepositoryNotFoundError
 from huggingface_hub.utils import httpx
-from transformers import PreTrainedConfig
 
 _TIMEOUT = 10  # seconds
 
@@ -69,6 +68,8 @@ def model_type_of(model: str | os.PathLike[str], **hub: Any) -> Literal["dpiqa",
         OSError: When there is no `config.json`, or it is no JSON.
         ValueError: When it is a checkpoint of something else.
     """
+    from transformers import PreTrainedConfig
+
     try:
         config, _ = PreTrainedConfig.get_config_dict(model, **hub)
         kind = config.get("model_type")
