@@ -8,8 +8,8 @@ from typing import Annotated
 import typer
 
 from .extras import missing_extra
-from .rating_scale import check, rating_scale
 from .push import refused_by_the_hub
+from .rating_scale import check, rating_scale
 from .terminal import sentence, visible, wrong_usage
 
 
