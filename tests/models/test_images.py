@@ -240,7 +240,7 @@ class TestContainers:
 
     @pytest.mark.parametrize(
         ("head", "install"),
-        [(b"\x00\x00\x00\x18ftypheic", r"dpiqa\[heif\]"), (b"\xff\x0a" + bytes(8), "pillow-jxl-plugin")],
+        [(b"\x00\x00\x00\x18ftypheic", r"pillow-heif"), (b"\xff\x0a" + bytes(8), "pillow-jxl-plugin")],
         ids=["HEIC", "JPEG XL"],
     )
     def test_a_missing_plugin_is_named(self, head, install, monkeypatch):
