@@ -485,6 +485,32 @@ class TestLimits:
         assert set(answers) <= {"complete", "503 Queue is full"}
         assert answers["complete"] >= limits.MAX_QUEUE
 
+    def test_events_without_a_session_do_not_stop_the_queue(self, scorer, tmp_path, photo, caplog):
+        with running(scorer, tmp_path) as url:
+            data = file_data(upload(url, encoded(photo, "PNG")))
+            for _ in range(5):
+                body = {"data": [data], "session_hash": ""}
+                assert httpx.post(f"{url}gradio_api/call/score", json=body).status_code < 500
+            assert call(url, "score", data)[0] == "complete"
+        assert "KeyError" not in caplog.text
+
+    def test_clients_that_hang_up_do_not_stop_the_queue(self, scorer, tmp_path, photo):
+        with running(scorer, tmp_path) as url:
+            data = file_data(upload(url, encoded(photo, "PNG")))
+            config = httpx.get(f"{url}config").json()
+            [event] = [event["id"] for event in config["dependencies"] if event["api_name"] == "score"]
+
+            def leave(number):
+                body = {"data": [data], "fn_index": event, "session_hash": f"left{number}"}
+                httpx.post(f"{url}gradio_api/queue/join", json=body, timeout=60)
+                address = f"{url}gradio_api/queue/data?session_hash=left{number}"
+                with httpx.stream("GET", address, timeout=60) as stream:
+                    next(stream.iter_raw())
+
+            with ThreadPoolExecutor(20) as pool:
+                list(pool.map(leave, range(60)))
+            assert call(url, "score", data)[0] == "complete"
+
     def test_temporary_files_are_deleted(self, scorer, tmp_path, photo):
         with running(scorer, tmp_path / "cleared", delete_cache=(1, 1)) as url:
             path = Path(upload(url, encoded(photo, "PNG")))

@@ -29,6 +29,7 @@ from .scored_uploads import (
     score_distorted,
     score_uploads,
 )
+from .sessions import Sessions
 from .uploads import ConfinedBlocks, to_upload, to_uploads
 
 _TITLE = "How good does your photo look?"
@@ -62,7 +63,9 @@ def build_demo(scorer: Scorer, *, delete_cache: tuple[int, int] = (DELETE_EVERY,
         with gr.Tab("About"):
             gr.Markdown(f"{SUMMARY}\n\n{card_text(scorer)}")
         add_endpoints(scorer, **_ONE_AT_A_TIME)
-    return demo.queue(max_size=MAX_QUEUE, api_open=False)
+    demo.queue(max_size=MAX_QUEUE, api_open=False)
+    demo._queue.pending_messages_per_session = Sessions(demo._queue.pending_messages_per_session.max_size)
+    return demo
 
 
 def card_text(scorer: Scorer) -> str:
