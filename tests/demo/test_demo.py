@@ -286,6 +286,13 @@ class TestStrangers:
         assert [record.getMessage() for record in ours] == ["An event got what it does not take: ValueError"]
         assert ours[0].exc_info is None
 
+    def test_an_event_that_is_for_the_page_alone(self, url, capfd):
+        [event] = [event for event in httpx.get(f"{url}config").json()["dependencies"] if not event["backend_fn"]]
+        body = {"data": [50], "fn_index": event["id"], "session_hash": "page-alone"}
+        httpx.post(f"{url}gradio_api/queue/join", json=body).raise_for_status()
+        assert "This is not what the event takes." in _messages(url, "page-alone")
+        assert "no backend method" not in capfd.readouterr().err
+
     def test_malformed_events_put_no_names_into_the_log(self, url, capfd):
         config = httpx.get(f"{url}config").json()
         for event in config["dependencies"]:

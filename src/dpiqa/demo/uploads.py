@@ -101,6 +101,8 @@ class ConfinedBlocks(gr.Blocks):
             gradio.Error: When the inputs do not fit the event. gradio's own errors write what they got into the log.
         """
         try:
+            if not block_fn.fn:
+                raise LookupError("The page does this by itself.")
             return await super().preprocess_data(block_fn, confine(inputs), *args, **kwargs)
         except gr.Error:
             raise
