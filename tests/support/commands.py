@@ -23,7 +23,7 @@ def usage_error(*arguments, input=None) -> str:
 
 
 def rows_of(result) -> list[dict[str, str]]:
-    return list(csv.DictReader(io.StringIO(result.stdout, newline="")))
+    return list(csv.DictReader(io.StringIO(result.stdout_bytes.decode(), newline="")))
 
 
 def said(result) -> str:

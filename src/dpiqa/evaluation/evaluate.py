@@ -19,6 +19,7 @@ from rich.text import Text
 from ..data import DataSource
 from ..data.naming import first_few
 from ..data.schema import SPLITS
+from ..scoring.score_files import UnixLines
 from ..scoring.scorer import Score, Scorer
 from .consistency import Consistency, is_distorted, rank_consistency, read_distorted, write_consistency
 from .metrics import correlation_report
@@ -322,7 +323,7 @@ def _median(results: Sequence[Result]) -> Result:
 def _write_predictions(path: Path, names: Sequence[str], scores: Sequence[Score]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file, lineterminator="\n")
+        writer = csv.writer(UnixLines(file))
         writer.writerow(("path", "score", "error"))
         for name, score in zip(names, scores, strict=True):
             writer.writerow((name, "" if score.error else f"{score.score:.6f}", score.error or ""))

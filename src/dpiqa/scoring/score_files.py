@@ -113,8 +113,7 @@ class CsvWriter:
     """Comma-separated rows with a header, to an open text file."""
 
     def __init__(self, file: IO[str]):
-        # With "\r\n" here the module quotes names that hold a bare "\r", which it does not with "\n".
-        self._writer = csv.DictWriter(_UnixLines(file), COLUMNS, lineterminator="\r\n")
+        self._writer = csv.DictWriter(UnixLines(file), COLUMNS, lineterminator="\r\n")
         self._writer.writeheader()
 
     def write(self, row: dict[str, Any]) -> None:
@@ -127,11 +126,17 @@ class CsvWriter:
     def __exit__(self, *exc: object) -> None: ...
 
 
-class _UnixLines:
+class UnixLines:
+    r"""For `csv.writer`, between it and a file: its `\r\n` becomes `\n`.
+
+    With "\n" as its own line end the module would not quote names that hold a bare `\r`, and these would be two rows.
+    """
+
     def __init__(self, file: IO[str]):
         self._file = file
 
     def write(self, line: str) -> int:
+        """Writes a line."""
         return self._file.write(line.removesuffix("\r\n") + "\n")
 
 

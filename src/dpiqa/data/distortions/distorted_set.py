@@ -111,5 +111,5 @@ def _smaller(photo: Image.Image, max_side: int) -> Image.Image:
 
 def _csv(rows: Sequence[Sequence[object]]) -> str:
     text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows(rows)
+    csv.writer(text).writerows(rows)  # with "\n" as line end the module would not quote names that hold "\r"
     return text.getvalue()
