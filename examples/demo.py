@@ -72,7 +72,7 @@ def main() -> int:
     with open_writer(arguments.output / "scores.csv", overwrite=True) as writer:
         for key, path in paths.items():
             writer.write(to_row(str(path), scores[key]))
-    sheet = contact_sheet(paths, scores, colour_range(scorer.model.config.score_quantiles))
+    sheet = contact_sheet(paths, scores, colour_range(scorer.config.score_quantiles))
     sheet.save(arguments.output / "contact_sheet.png")
 
     beaten = [

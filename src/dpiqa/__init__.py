@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from .models.prompts import PromptGrid as PromptGrid
     from .scoring.frozen_teacher import freeze_for_inference as freeze_for_inference
     from .scoring.quality_loss import QualityLoss as QualityLoss
-    from .scoring.scorer import Score as Score
+    from .scoring.score import Score as Score
     from .scoring.scorer import Scorer as Scorer
     from .training.arguments import DPIQATrainingArguments as DPIQATrainingArguments
     from .training.distillation import DPIQADistillationTrainer as DPIQADistillationTrainer
@@ -48,7 +48,7 @@ _MODULE_OF = {
     "PhotoDataset": "training.photo_dataset",
     "PromptGrid": "models.prompts",
     "QualityLoss": "scoring.quality_loss",
-    "Score": "scoring.scorer",
+    "Score": "scoring.score",
     "Scorer": "scoring.scorer",
     "TeacherTargets": "training.distillation",
     "freeze_for_inference": "scoring.frozen_teacher",

@@ -276,7 +276,7 @@ class TestWhatIsEvaluated:
 
     def test_the_interval_is_held_against_what_the_configuration_promises(self, table, tiny_checkpoint):
         scorer = Scorer.from_pretrained(tiny_checkpoint)
-        scorer.model.config.interval_half_width, scorer.model.config.interval_coverage = 0.2, 0.75
+        scorer.config.interval_half_width, scorer.config.interval_coverage = 0.2, 0.75
         photos = load_iqa_splits(str(table())).whole
         result = evaluate_photos(scorer, photos, model="m", data="d", resamples=0)
         assert result.nominal_coverage == 0.75

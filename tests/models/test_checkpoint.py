@@ -39,7 +39,7 @@ def test_it_holds_no_pickle(folder):
 
 
 def test_it_is_calibrated(scorer):
-    config = scorer.model.config
+    config = scorer.config
     assert len(config.score_quantiles) == 101
     assert config.interval_coverage == 0.9
 
@@ -48,7 +48,7 @@ def test_the_interval_covers_its_share_of_the_test_split(scorer):
     """Residuals of the official test split, from the predictions of `dpiqa evaluate --data biq2021=BIQ2021`."""
     residuals = np.array(RESIDUALS["residuals"])
     assert len(residuals) == 2000
-    coverage = np.mean(np.abs(residuals) <= scorer.model.config.interval_half_width)
+    coverage = np.mean(np.abs(residuals) <= scorer.config.interval_half_width)
     assert 0.88 <= coverage <= 0.92
     assert coverage == pytest.approx(RESIDUALS["figures"]["official test split"]["coverage"], abs=0.002)
 

@@ -76,7 +76,7 @@ def test_calibration_comes_out_of_every_path(tiny_student, tiny_processor, photo
 @pytest.mark.parametrize(("offset", "percentile"), [(-100.0, 100.0), (100.0, 0.0)])
 def test_percentiles_end_at_0_and_100(tiny_scorer, photo, offset, percentile):
     bare = tiny_scorer(photo).score
-    tiny_scorer.model.config.score_quantiles = [bare + offset, bare + offset + 1]
+    tiny_scorer.config.score_quantiles = [bare + offset, bare + offset + 1]
     assert tiny_scorer(photo).percentile == percentile
 
 
@@ -126,9 +126,9 @@ def test_a_stream_reads_ahead_by_a_few_batches_only(tiny_scorer, photo):
 
     stream = tiny_scorer.stream(endless())
     assert isinstance(next(stream), Score)
-    assert taken <= 3 * tiny_scorer.batch_size
+    assert taken <= 3 * tiny_scorer.workers * tiny_scorer.batch_size
     stream.close()
-    assert not [thread for thread in threading.enumerate() if thread.name.startswith("dpiqa-decode")]
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith("dpiqa-score")]
 
 
 def test_a_failing_source_stops_the_stream_with_its_own_error(tiny_scorer, photo):
@@ -166,7 +166,7 @@ def test_a_half_precision_file_is_scored_in_float32(tiny_student, tiny_processor
 def test_bfloat16_on_request(tiny_student, tiny_processor, photo):
     reference = Scorer(tiny_student, tiny_processor)(photo).score
     scorer = Scorer(tiny_student, tiny_processor, dtype="bfloat16")
-    assert scorer.model.dtype == torch.bfloat16
+    assert scorer.backend.dtype == "bfloat16"
     assert scorer(photo).score == pytest.approx(reference, abs=0.05)
 
 
@@ -254,8 +254,9 @@ def test_a_score_that_is_no_number_is_an_error(tiny_student, tiny_processor, pho
 
 
 def test_repr(tiny_scorer, tiny_checkpoint):
-    assert repr(tiny_scorer).startswith("Scorer(DPIQAStudent from memory, 64x64 pixels, device='cpu', dtype='float32'")
-    assert f"from {tiny_checkpoint}," in repr(Scorer.from_pretrained(tiny_checkpoint))
+    expected = "Scorer(memory, 64x64 pixels, backend='torch', device='cpu', dtype='float32', batch_size=4, workers="
+    assert repr(tiny_scorer).startswith(expected)
+    assert f"Scorer({tiny_checkpoint}," in repr(Scorer.from_pretrained(tiny_checkpoint))
 
 
 def test_no_bar_for_the_weights(tiny_checkpoint, capfd):

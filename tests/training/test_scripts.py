@@ -166,7 +166,7 @@ class TestValidationPhotos:
         scores = [score.score for score in scorer([*calibration["image"]])]
         residuals = sorted(abs(score - mos) for score, mos in zip(scores, calibration["mos"], strict=True))
         # Split conformal: the ceil(11 x 0.9) = 10th of ten.
-        assert scorer.model.config.interval_half_width == pytest.approx(residuals[9], abs=1e-5)
+        assert scorer.config.interval_half_width == pytest.approx(residuals[9], abs=1e-5)
         card = (mine / "README.md").read_text()
         assert "10 to choose the epoch, 10 others to calibrate the interval" in card
 

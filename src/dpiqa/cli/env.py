@@ -13,7 +13,7 @@ def env() -> None:
     """Print versions and devices, for bug reports."""
     import torch
 
-    from ..scoring.scorer import pick_device
+    from ..scoring.devices import pick_device
 
     print(f"platform: {platform.platform()}")
     print(f"python: {platform.python_version()}")

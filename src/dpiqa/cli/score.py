@@ -90,7 +90,7 @@ class _MapPictures:
     def __init__(self, scorer: Scorer, folder: Path, found: FoundImages, overwrite: bool):
         from ..scoring.map_files import MapFolder
 
-        config = scorer.model.config
+        config = scorer.config
         if getattr(config, "head", None) != "pooled":
             raise typer.BadParameter("only students with the pooled head have quality maps", param_hint="--maps")
         if found.walks(folder):
@@ -175,7 +175,7 @@ def _writer(output: Path | None, overwrite: bool, scorer: Scorer) -> Iterator[Ca
             yield writer.write
     elif sys.stdout.isatty():
         _reconfigure_stdout(errors="backslashreplace")
-        config = scorer.model.config
+        config = scorer.config
         calibrated = config.interval_half_width is not None
         rows: list[Row] = []
         try:

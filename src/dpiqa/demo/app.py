@@ -70,7 +70,7 @@ def build_demo(scorer: Scorer, *, delete_cache: tuple[int, int] = (DELETE_EVERY,
 
 def card_text(scorer: Scorer) -> str:
     """The model card of the scorer's checkpoint, or a line in its place."""
-    source = scorer.model.config._name_or_path
+    source = scorer.config._name_or_path
     card: str | Path = Path(source) / "README.md"
     try:
         if not Path(source).is_dir():
@@ -104,7 +104,7 @@ def _score_tab(scorer: Scorer) -> None:
             return views.EMPTY, None, gr.update(visible=False)
         [scored] = score_uploads(scorer, [to_upload(file)], return_map=True)
         pair = map_overlay(scorer, scored)
-        card = views.score_card(scored, scorer.model.config.interval_coverage)
+        card = views.score_card(scored, scorer.config.interval_coverage)
         return card, pair, gr.update(visible=pair is not None)
 
     photo.change(show, photo, [card, overlay, map_group], **_EVENT)

@@ -95,5 +95,5 @@ def map_overlay(scorer: Scorer, scored: ScoredUpload) -> tuple[Image.Image, Imag
     """The photo, and the same under its quality map; None when there is no map."""
     if scored.score.quality_map is None or (preview := scored.preview()) is None:
         return None
-    limits = colour_range(scorer.model.config.score_quantiles)
+    limits = colour_range(scorer.config.score_quantiles)
     return preview, overlay(preview, scored.score.quality_map, limits)

@@ -287,7 +287,7 @@ def _figures(
             f"{base.model} scored {len(rows)} of the {len(photos)} photos of {base.data}, {base.part}: expected at "
             "least 2."
         )
-    config = None if scorer is None else scorer.model.config
+    config = None if scorer is None else scorer.config
     half_width = None if config is None else config.interval_half_width
     scored = photos.select(rows)
     std = scored["mos_std"][:]

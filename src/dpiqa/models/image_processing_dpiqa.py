@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import os
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from transformers import BatchFeature
@@ -17,23 +17,8 @@ from transformers.image_utils import (
     PILImageResampling,
 )
 
-from .images import DEFAULT_MAX_PIXELS, ImageSource, is_one_image, opened
-
-_SETTINGS = "do_resize size resample do_rescale rescale_factor do_normalize image_mean image_std".split()
-
-
-class PhotoPixels(NamedTuple):
-    """A photo as the processor resized it.
-
-    Attributes:
-        pixels: (height, width, 3) uint8, sRGB; of the processor's size.
-        width: Width of the original in pixels, upright.
-        height: Height of the original likewise.
-    """
-
-    pixels: np.ndarray
-    width: int
-    height: int
+from .images import DEFAULT_MAX_PIXELS, ImageSource, is_one_image
+from .photo_reader import SETTINGS, PhotoPixels, PhotoReader
 
 
 class DPIQAImageProcessor(PilBackend):
@@ -123,14 +108,7 @@ class DPIQAImageProcessor(PilBackend):
         Raises:
             ImageError: See [`dpiqa.open_image`]; also OSError, ValueError and TypeError as there.
         """
-        if not self.do_resize:
-            with opened(source, max_pixels=max_pixels, formats=formats) as (image, width, height):
-                return PhotoPixels(np.array(image), width, height)
-        if not (self.size["height"] and self.size["width"]):
-            raise ValueError(f"Expected a size with height and width, got {self.size}.")
-        size = (self.size["width"], self.size["height"])
-        with opened(source, max_pixels=max_pixels, cover=size, formats=formats) as (image, width, height):
-            return PhotoPixels(np.array(image.resize(size, self.resample)), width, height)
+        return self._reader.read_photo(source, max_pixels=max_pixels, formats=formats)
 
     def normalise(self, pixels: np.ndarray) -> np.ndarray:
         """Pixels -> what a model takes.
@@ -144,22 +122,16 @@ class DPIQAImageProcessor(PilBackend):
         Raises:
             ValueError: When the shape or the type is another one.
         """
-        if pixels.dtype != np.uint8 or pixels.ndim < 3 or pixels.shape[-1] != 3:
-            raise ValueError(f"Expected uint8 of shape (..., height, width, 3), got {pixels.dtype} {pixels.shape}.")
-        # A byte has 256 values: each of them is computed once, and looked up for every pixel.
-        table = np.arange(256, dtype=np.float64)[:, None] * (self.rescale_factor if self.do_rescale else 1)
-        table = np.repeat(table, 3, axis=1).astype(np.float32)
-        if self.do_normalize:
-            table = (table - np.array(self.image_mean, np.float32)) / np.array(self.image_std, np.float32)
-        values = np.empty(pixels.shape, np.float32)
-        for channel in range(3):
-            values[..., channel] = table[:, channel][pixels[..., channel]]
-        return np.moveaxis(values, -1, -3)
+        return self._reader.normalise(pixels)
 
     def settings(self) -> dict[str, Any]:
         """All that pixels follow from, beside the photo and the code; for fingerprints."""
         own = self.to_dict()
-        return {name: own.get(name) for name in _SETTINGS}
+        return {name: own.get(name) for name in SETTINGS}
+
+    @property
+    def _reader(self) -> PhotoReader:
+        return PhotoReader.from_settings(vars(self))
 
     def preprocess(
         self,
@@ -211,4 +183,4 @@ def _refuse(settings: dict[str, Any]) -> None:
         )
 
 
-__all__ = ["DPIQAImageProcessor", "PhotoPixels"]
+__all__ = ["DPIQAImageProcessor"]

@@ -11,9 +11,9 @@ import torch
 from transformers import Pipeline
 
 from .calibration import calibrate
-from .image_processing_dpiqa import PhotoPixels
 from .image_urls import download_image, is_url
 from .images import OPENING_ERRORS, ImageError, describe, is_one_image, reason_of
+from .photo_reader import PhotoPixels
 
 TASK = "image-quality-assessment"
 

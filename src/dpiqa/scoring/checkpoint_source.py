@@ -2,14 +2,32 @@
 
 from __future__ import annotations
 
+import json
 import os
+from pathlib import Path
 from typing import Any, Literal
 
-from huggingface_hub import HfApi, constants, try_to_load_from_cache
-from huggingface_hub.errors import GatedRepoError, HfHubHTTPError, HFValidationError, RepositoryNotFoundError
-from huggingface_hub.utils import httpx
-
 _TIMEOUT = 10  # seconds
+# What a checkpoint is made of, exported ones included.
+_FILES = ["*.json", "*.safetensors", "README.md", "model.onnx", "openvino_model.*"]
+
+
+def local_folder(model: str | os.PathLike[str], **hub: Any) -> Path:
+    """The folder of a checkpoint; one on the Hub is downloaded.
+
+    Args:
+        model: Folder or Hub id.
+        **hub: `revision`, `cache_dir` and `local_files_only`, as in [`only_local`].
+
+    Raises:
+        OSError: When there is no such checkpoint.
+    """
+    if os.path.isdir(model):
+        return Path(model)
+    from huggingface_hub import snapshot_download
+
+    hub["local_files_only"] = only_local(model, **hub)
+    return Path(snapshot_download(os.fspath(model), allow_patterns=_FILES, **hub))
 
 
 def only_local(
@@ -44,6 +62,8 @@ def only_local(
         return True
     if os.path.exists(name):
         raise OSError(f"{name} is a file: expected the folder of a checkpoint, or the id of a model on the Hub.")
+    from huggingface_hub import constants, try_to_load_from_cache
+
     reason = "local_files_only is set" if local_files_only else _why_not_on_hub(name, revision)
     if reason is None:
         return False
@@ -57,28 +77,40 @@ def only_local(
     )
 
 
-def model_type_of(model: str | os.PathLike[str], **hub: Any) -> Literal["dpiqa", "dpiqa-student"]:
+def model_type_of(folder: Path, name: object = None) -> Literal["dpiqa", "dpiqa-student"]:
     """Which kind of model a checkpoint is, by its `config.json`.
 
     Args:
-        model: Folder or Hub id.
-        **hub: `revision`, `cache_dir` and `local_files_only`.
+        folder: Of the checkpoint.
+        name: What to call it in an error; the folder when None.
 
     Raises:
-        OSError: When there is no `config.json`, or it is no JSON.
+        OSError: When its `config.json` is damaged.
         ValueError: When it is a checkpoint of something else.
     """
-    from transformers import PreTrainedConfig
-
-    try:
-        config, _ = PreTrainedConfig.get_config_dict(model, **hub)
-        kind = config.get("model_type")
-    except (AttributeError, TypeError):  # JSON, but no object
-        kind = None
+    path = folder / "config.json"
+    kind = read_json(path).get("model_type") if path.is_file() else None
     if kind not in ("dpiqa", "dpiqa-student"):
         found = f"model_type {kind!r}" if kind else "no config.json with a model_type"
-        raise ValueError(f"{model} is no checkpoint of dpiqa: expected dpiqa or dpiqa-student, found {found}.")
+        raise ValueError(
+            f"{name or folder} is no checkpoint of dpiqa: expected dpiqa or dpiqa-student, found {found}."
+        )
     return kind
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """The object in a JSON file.
+
+    Raises:
+        OSError: When there is no such file, or it is damaged.
+    """
+    try:
+        content = json.loads(path.read_bytes())
+    except ValueError as error:
+        raise OSError(f"{path} is damaged: {error}.") from None
+    if not isinstance(content, dict):
+        raise OSError(f"{path} is damaged: expected a JSON object, found {type(content).__name__}.")
+    return content
 
 
 def _why_not_on_hub(name: str, revision: str) -> str | None:
@@ -87,6 +119,10 @@ def _why_not_on_hub(name: str, revision: str) -> str | None:
     Raises:
         OSError: When the Hub says that there is no such model, or when no model can have this name.
     """
+    from huggingface_hub import HfApi, constants
+    from huggingface_hub.errors import GatedRepoError, HfHubHTTPError, HFValidationError, RepositoryNotFoundError
+    from huggingface_hub.utils import httpx
+
     try:
         HfApi().model_info(name, revision=revision, timeout=_TIMEOUT)
     except HFValidationError:

@@ -14,7 +14,7 @@ from typing import IO, TYPE_CHECKING, Any, Protocol
 if TYPE_CHECKING:
     from types import TracebackType
 
-    from .scorer import Score
+    from .score import Score
 
 COLUMNS = ("path", "score", "percentile", "low", "high", "width", "height", "error")
 _PARQUET_ROW_GROUP = 1_000

@@ -1,0 +1,159 @@
+"""Which backend scores a checkpoint."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import os
+import platform
+import shutil
+import sys
+from importlib.metadata import version
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ...extras import how_to_install
+from ..checkpoint_source import local_folder, model_type_of, only_local, read_json
+from .exported import EXPORT_JSON, ExportedBackend
+
+if TYPE_CHECKING:
+    from .backend import Backend
+
+_log = logging.getLogger(__name__)
+# What each needs; the fastest first (`benchmarks/bench_score.py`).
+EXPORTED = {"openvino": "openvino", "onnx": "onnxruntime"}
+BACKENDS = ("torch", *EXPORTED)
+# Raised when what is exported changes, so that what an older version exported is not found any more.
+_EXPORT_VERSION = 1
+
+
+def load_backend(
+    source: str | os.PathLike[str],
+    backend: str | None,
+    *,
+    device: Any = "auto",
+    dtype: str = "auto",
+    threads: int = 1,
+    **hub: Any,
+) -> Backend:
+    """Loads a checkpoint for a backend.
+
+    Args:
+        source: Folder or Hub id of a student, a teacher, or what `dpiqa export` wrote.
+        backend: "torch", "onnx" or "openvino"; "auto" takes the fastest that is installed and agrees with PyTorch.
+            None takes the one that the checkpoint was exported for, and torch for others.
+        device: See [`dpiqa.scoring.devices.pick_device`].
+        dtype: See [`dpiqa.Scorer`].
+        threads: How many photos will be computed at the same time.
+        **hub: `revision`, `cache_dir` and `local_files_only`.
+
+    Raises:
+        OSError: When there is no such checkpoint, or its files are damaged.
+        ValueError: When it is a checkpoint of another kind of model, cannot be computed so, or there is no such
+            device.
+        ImportError: When the backend is not installed.
+    """
+    if backend not in (None, "auto", *BACKENDS):
+        raise ValueError(f"Unknown backend {backend!r}: expected auto, {', '.join(BACKENDS)}.")
+    hub["local_files_only"] = only_local(source, **hub)
+    folder = local_folder(source, **hub)
+    kind = model_type_of(folder, source)
+    if (folder / EXPORT_JSON).is_file():
+        exported_for = read_json(folder / EXPORT_JSON)["backend"]
+        if backend not in (None, "auto", exported_for):
+            raise ValueError(f"{source} was exported for {exported_for}, and cannot be computed with {backend}.")
+        return _load_exported(folder, exported_for, device, dtype, threads)
+    if backend in EXPORTED:
+        if kind != "dpiqa-student":
+            raise ValueError(f"{source} is a teacher: expected a student for {backend}, or the backend torch.")
+        return _load_exported(_exported_form(folder, backend, source), backend, device, dtype, threads)
+    if backend == "auto" and kind == "dpiqa-student":
+        for name in _worth_a_try(device, dtype):
+            from ..export_check import ExportError
+
+            try:
+                return _load_exported(_exported_form(folder, name, source), name, device, dtype, threads)
+            except ExportError:  # it does not agree with PyTorch here
+                continue
+    from .torch_backend import TorchBackend
+
+    return TorchBackend.from_pretrained(source, kind, device=device, dtype=dtype, **hub)
+
+
+def installed_backends() -> list[str]:
+    """Backends that can be used here, the fastest first."""
+    return [*(name for name, package in EXPORTED.items() if find_spec(package)), "torch"]
+
+
+def exported_class(backend: str) -> type[ExportedBackend]:
+    """The class of "onnx" or "openvino".
+
+    Raises:
+        ImportError: When it is not installed; says what to install.
+    """
+    if not find_spec(EXPORTED[backend]):
+        raise ImportError(f"The backend {backend} is not installed: {how_to_install(backend)}.")
+    if backend == "onnx":
+        from .onnx_backend import OnnxBackend
+
+        return OnnxBackend
+    from .openvino_backend import OpenvinoBackend
+
+    return OpenvinoBackend
+
+
+def _load_exported(folder: Path, backend: str, device: Any, dtype: str, threads: int) -> Backend:
+    if str(device) not in ("auto", "cpu"):
+        raise ValueError(f"{backend} computes on the CPU only, not on {device}: take torch, or the device cpu.")
+    return exported_class(backend)(folder, dtype=dtype, threads=threads)
+
+
+def _worth_a_try(device: Any, dtype: str) -> list[str]:
+    """Backends for "auto" to try before PyTorch: none where there may be something faster than the CPU."""
+    accelerated = sys.platform == "darwin" or os.path.exists("/dev/nvidiactl") or shutil.which("nvidia-smi")
+    if str(device) not in ("auto", "cpu") or (str(device) == "auto" and accelerated):
+        return []
+    names = installed_backends()[:-1]
+    return [name for name in names if dtype == "auto" or dtype in exported_class(name).dtypes_here()]
+
+
+def _exported_form(folder: Path, backend: str, source: str | os.PathLike[str]) -> Path:
+    """Where a checkpoint is in the form of a backend: made when first asked for, and kept by content.
+
+    Raises:
+        ExportError: When it does not agree with PyTorch; that is kept as well.
+    """
+    from huggingface_hub import cached_assets_path
+
+    exported_class(backend)
+    kept = cached_assets_path("dpiqa", namespace="exports", subfolder=f"{backend}-{_content_key(folder, backend)}")
+    refused, form = kept / "refused.txt", kept / backend
+    if (form / EXPORT_JSON).is_file():
+        return form
+    from ..export import export_student
+    from ..export_check import ExportError
+
+    if refused.is_file():
+        raise ExportError(refused.read_text(encoding="utf-8"))
+    _log.warning("Exporting %s for %s; this is done once.", source, backend)
+    try:
+        export_student(folder, backend, form)
+    except ExportError as error:
+        refused.write_text(str(error), encoding="utf-8")
+        raise
+    except FileExistsError:  # another process was faster
+        if not (form / EXPORT_JSON).is_file():
+            raise
+    return form
+
+
+def _content_key(folder: Path, backend: str) -> str:
+    digest = hashlib.sha256(f"{_EXPORT_VERSION} {version(EXPORTED[backend])} {platform.machine()}".encode())
+    for path in sorted([*folder.glob("*.safetensors*"), folder / "config.json", folder / "preprocessor_config.json"]):
+        digest.update(path.name.encode())
+        digest.update(path.read_bytes())
+    return digest.hexdigest()[:32]
+
+
+__all__ = ["BACKENDS", "EXPORTED", "exported_class", "installed_backends", "load_backend"]

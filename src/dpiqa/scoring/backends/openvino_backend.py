@@ -1,0 +1,52 @@
+"""OpenVINO."""
+
+from __future__ import annotations
+
+import threading
+
+import numpy as np
+import openvino
+
+from .exported import ExportedBackend
+
+
+class OpenvinoBackend(ExportedBackend):
+    """Computes with OpenVINO; see [`dpiqa.scoring.backends.exported.ExportedBackend`].
+
+    bfloat16 needs a CPU with instructions for it.
+    """
+
+    name = "openvino"
+    file = "openvino_model.xml"
+    dtypes = ("float32", "bfloat16")
+
+    @classmethod
+    def dtypes_here(cls) -> tuple[str, ...]:
+        native = "BF16" in openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+        return cls.dtypes if native else ("float32",)
+
+    def _load(self, threads: int) -> None:
+        core = openvino.Core()
+        path = str(self.folder / self.file)
+        try:
+            model = core.read_model(path)
+        except RuntimeError as error:
+            raise OSError(f"{path} cannot be read by OpenVINO: {str(error).splitlines()[0]}") from None
+        if self.reader.do_resize:  # photos come in one size: what does not have to be dynamic is faster
+            model.reshape([-1, self.reader.size["height"], self.reader.size["width"], 3])
+        options = {
+            "INFERENCE_PRECISION_HINT": {"float32": "f32", "bfloat16": "bf16"}[self.dtype],
+            "NUM_STREAMS": threads,
+            "INFERENCE_NUM_THREADS": threads,
+        }
+        self._compiled = core.compile_model(model, "CPU", options)
+        self._of_thread = threading.local()
+
+    def _run(self, pixels: np.ndarray) -> tuple[np.ndarray, ...]:
+        if not hasattr(self._of_thread, "request"):
+            self._of_thread.request = self._compiled.create_infer_request()
+        outputs = self._of_thread.request.infer([pixels])
+        return tuple(outputs.to_tuple())
+
+
+__all__ = ["OpenvinoBackend"]

@@ -1,0 +1,47 @@
+"""Where PyTorch computes, and in what type."""
+
+from __future__ import annotations
+
+import torch
+
+DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+
+
+def pick_device(device: str | torch.device = "auto") -> torch.device:
+    """The device of this name; for "auto" the best at hand: cuda, then mps, then cpu.
+
+    Raises:
+        ValueError: When PyTorch cannot compute on it here.
+    """
+    if device != "auto":
+        try:
+            return torch.empty(0, device=device).device
+        except (RuntimeError, AssertionError, NotImplementedError) as error:
+            reason = str(error).splitlines()[0].rstrip(".")
+            raise ValueError(f"cannot compute on {str(device)!r} here ({reason}): try auto or cpu.") from None
+    if torch.cuda.is_available():
+        return torch.device("cuda")
+    return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+
+
+def pick_dtype(dtype: str, model_type: str, device: torch.device) -> torch.dtype:
+    """The type of this name; for "auto" float32, the reference, for a student.
+
+    For a teacher "auto" is what is fast and keeps the ranking (see
+    [`dpiqa.scoring.frozen_teacher.inference_dtype`]).
+
+    Raises:
+        ValueError: When there is no such type.
+    """
+    if dtype != "auto":
+        if dtype not in DTYPES:
+            raise ValueError(f"Unknown dtype {dtype!r}: expected auto, {', '.join(DTYPES)}.")
+        return DTYPES[dtype]
+    if model_type != "dpiqa":
+        return torch.float32
+    from .frozen_teacher import inference_dtype
+
+    return inference_dtype(device)
+
+
+__all__ = ["DTYPES", "pick_device", "pick_dtype"]
