@@ -96,7 +96,7 @@ def _score_tab(scorer: Scorer) -> None:
                     max_height=420,
                     elem_id="dpiqa-map",
                 )
-                gr.HTML(views.map_legend(colour_range(scorer.model.config.score_quantiles)), padding=False)
+                gr.HTML(views.map_legend(colour_range(scorer.config.score_quantiles)), padding=False)
                 position = gr.Slider(0, 100, value=50, step=1, label="Show the map (0) or the photo (100)")
 
     def show(file: Any) -> tuple[Any, ...]:

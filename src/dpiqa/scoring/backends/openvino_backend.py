@@ -41,7 +41,7 @@ class OpenvinoBackend(ExportedBackend):
         }
         self._compiled = core.compile_model(model, "CPU", options)
         self._of_thread = threading.local()
-        # Its Python binding sets itself up in the first call, and two first calls at once wait for each other for ever.
+        # Its Python binding sets itself up in the first call; two first calls at once wait for each other for ever.
         side = self.reader.size if self.reader.do_resize else {"height": 64, "width": 64}
         self._run(np.zeros((1, side["height"], side["width"], 3), np.uint8))
 
