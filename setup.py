@@ -12,6 +12,9 @@ version = re.search(r'__version__ = "(.+)"', (root / "src/dpiqa/version.py").rea
 extras = {
     "demo": ["gradio>=6.30", "starlette>=1.0.1", "fastapi>=0.133", "uvicorn>=0.30"],
     "eval": ["evaluate>=0.4.6", "pandas>=2.2", "matplotlib>=3.10.7", "imagehash>=4.3.2", "openpyxl>=3.1"],
+    # What scores without PyTorch, and what exports to it.
+    "onnx": ["onnxruntime>=1.23", "onnx>=1.19", "onnxscript>=0.5.4"],
+    "openvino": ["openvino>=2025.4", "nncf>=2.19"],
     "lora": ["peft>=0.21"],
     "heif": ["pillow-heif>=1.0"],
     "docs": ["mkdocs-material>=9.6", "mkdocstrings[python]>=0.30"],
@@ -33,6 +36,8 @@ extras["dev"] = [
     *extras["eval"],
     *extras["heif"],
     *extras["lora"],
+    *extras["onnx"],
+    *extras["openvino"],
     # What the training scripts log to.
     "tensorboard>=2.20",
     # The app, its endpoints, and a browser to look at it with.
@@ -80,6 +85,8 @@ setup(
         "scipy>=1.15",
         "typer>=0.27",
         "rich>=14.3",
+        "filelock>=3.16",
+        "threadpoolctl>=3.5",
     ],
     extras_require=extras,
     entry_points={"console_scripts": ["dpiqa=dpiqa.cli:app"]},

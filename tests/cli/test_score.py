@@ -14,7 +14,7 @@ import torch
 from PIL import Image
 
 from dpiqa import Scorer, open_image
-from dpiqa.scoring.score_files import COLUMNS
+from dpiqa.scoring.rows import COLUMNS
 from support.commands import dpiqa, rows_of, usage_error
 from support.images import encoded
 

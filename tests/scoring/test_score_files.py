@@ -6,7 +6,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from dpiqa import Score
-from dpiqa.scoring.score_files import COLUMNS, CsvWriter, open_writer, to_row
+from dpiqa.scoring.rows import COLUMNS, CsvWriter, to_row
+from dpiqa.scoring.score_files import open_writer
 
 ROWS = [
     to_row("a, b.jpg", Score(0.5, 40.0, (0.3, 0.7), width=640, height=427)),
@@ -80,7 +81,7 @@ def test_parquet(tmp_path):
 
 
 def test_parquet_row_groups(tmp_path, monkeypatch):
-    monkeypatch.setattr("dpiqa.scoring.score_files._PARQUET_ROW_GROUP", 1)
+    monkeypatch.setattr("dpiqa.scoring.rows._PARQUET_ROW_GROUP", 1)
     write(tmp_path / "x.parquet")
     assert pq.ParquetFile(tmp_path / "x.parquet").num_row_groups == 2
 

@@ -11,6 +11,7 @@ from .demo import demo
 from .distort import distort
 from .env import env
 from .evaluate import evaluate
+from .export import export
 from .prepare import prepare
 from .push import push
 from .score import score
@@ -46,6 +47,7 @@ app.add_typer(train, name="train")
 app.command()(prepare)
 app.command()(distort)
 app.command()(convert)
+app.command()(export)
 app.command()(push)
 app.command()(demo)
 app.command()(env)

@@ -5,7 +5,7 @@ from importlib.metadata import PackageNotFoundError, version
 
 _PACKAGES = (
     "dpiqa torch transformers diffusers huggingface_hub safetensors accelerate datasets pillow numpy scipy "
-    "pillow-heif gradio peft"
+    "pillow-heif gradio peft onnxruntime openvino"
 ).split()
 
 
@@ -13,13 +13,16 @@ def env() -> None:
     """Print versions and devices, for bug reports."""
     import torch
 
+    from ..scoring.backends.load import installed_backends
+    from ..scoring.cores import available_cores
     from ..scoring.devices import pick_device
 
     print(f"platform: {platform.platform()}")
     print(f"python: {platform.python_version()}")
     for package in _PACKAGES:
         print(f"{package}: {_installed(package)}")
-    print(f"device: {pick_device()} ({torch.get_num_threads()} CPU threads)")
+    print(f"device: {pick_device()} ({torch.get_num_threads()} CPU threads, {available_cores()} cores)")
+    print(f"backends: {', '.join(installed_backends())}")
 
 
 def _installed(package: str) -> str:

@@ -9,27 +9,49 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from .terminal import visible, wrong_usage
+from .terminal import sentence, visible, wrong_usage
 
 if TYPE_CHECKING:
     from ..scoring.image_files import FoundImages
     from ..scoring.scorer import Scorer
 
 
-def load_scorer(model: str | None, *, device: str = "auto", dtype: str = "auto", **options: Any) -> Scorer:
+def load_scorer(
+    model: str | None, *, backend: str | None = None, device: str = "auto", dtype: str = "auto", **options: Any
+) -> Scorer:
     """A scorer without bars and warnings of transformers; what cannot be loaded or used is wrong usage."""
-    from transformers.utils import logging
+    from ..scoring.backends.backend import DTYPES
+    from ..scoring.backends.load import BACKENDS, EXPORTED, exported_class
+    from ..scoring.scorer import Scorer
 
-    from ..scoring.scorer import DTYPES, Scorer, pick_device
+    _quiet_transformers()
+    if device not in ("auto", "cpu"):
+        from ..scoring.devices import pick_device
 
-    logging.disable_progress_bar()
-    logging.set_verbosity_error()
-    with wrong_usage("--device"):
-        pick_device(device)
+        with wrong_usage("--device"):
+            pick_device(device)
+    if backend is not None and backend not in ("auto", *BACKENDS):
+        expected = ", ".join(BACKENDS)
+        raise typer.BadParameter(f"expected auto, {expected}, got {visible(backend)}", param_hint="--backend")
+    if backend in EXPORTED:
+        try:
+            exported_class(backend)
+        except ImportError as error:
+            raise typer.BadParameter(sentence(error), param_hint="--backend") from None
     if dtype not in ("auto", *DTYPES):
         raise typer.BadParameter(f"expected auto, {', '.join(DTYPES)}, got {visible(dtype)}", param_hint="--dtype")
     with wrong_usage("--model"):
-        return Scorer.from_pretrained(model, device=device, dtype=dtype, **options)
+        return Scorer.from_pretrained(model, backend=backend, device=device, dtype=dtype, **options)
+
+
+def _quiet_transformers() -> None:
+    """Says it in the environment as well: backends that can do without transformers need not import it."""
+    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
+    if "transformers" in sys.modules:
+        from transformers.utils import logging
+
+        logging.disable_progress_bar()
+        logging.set_verbosity_error()
 
 
 def find_photos(inputs: list[str], argument: str) -> FoundImages:

@@ -6,9 +6,11 @@ import io
 import os
 import signal
 import sys
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
@@ -18,7 +20,9 @@ from .terminal import print_table, sentence, visible, wrong_usage
 
 if TYPE_CHECKING:
     from ..scoring.image_files import FoundImages
-    from ..scoring.scorer import Score, Scorer
+    from ..scoring.score import Score
+    from ..scoring.score_files import ScoreFile
+    from ..scoring.scorer import Scorer
 
     Row = dict[str, Any]
 
@@ -31,6 +35,9 @@ def score(
         str | None,
         typer.Option(help="Folder or Hub id of a student or a teacher.", show_default="the bundled student"),
     ] = None,
+    backend: Annotated[
+        str, typer.Option(help="torch, onnx or openvino; auto is the fastest that is installed and agrees with torch.")
+    ] = "auto",
     device: Annotated[str, typer.Option(help="auto (cuda, mps, cpu), or a torch device.")] = "auto",
     dtype: Annotated[str, typer.Option(help="auto, float32, bfloat16 or float16.")] = "auto",
     batch_size: Annotated[
@@ -39,15 +46,17 @@ def score(
             min=1,
             max=4096,
             help="Photos per forward pass; scores do not depend on it.",
-            show_default="16; less for a teacher",
+            show_default="1 on a CPU; else 16, or 4 for a teacher",
         ),
     ] = None,
-    workers: Annotated[
-        int | None, typer.Option(min=1, max=1024, help="Decoding threads.", show_default="one per core")
-    ] = None,
+    workers: Annotated[int | None, typer.Option(min=1, max=1024, help="Threads.", show_default="one per core")] = None,
     output: Annotated[Path | None, typer.Option("--output", "-o", help="A .csv, .jsonl or .parquet file.")] = None,
     maps: Annotated[Path | None, typer.Option(help="Folder for quality maps laid over the photos, as PNG.")] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace files that exist.")] = False,
+    resume: Annotated[
+        bool,
+        typer.Option("--resume", help="Go on with an --output that was cut off."),
+    ] = False,
     sort: Annotated[bool, typer.Option("--sort", help="Best photo first, errors last.")] = False,
     strict: Annotated[
         bool, typer.Option("--strict", help="Exit with status 1 when a photo has no score, or a map is not written.")
@@ -58,24 +67,30 @@ def score(
     A table on a terminal, CSV in a pipe, a file with --output. Photos that cannot be scored become rows with an error.
     """
     found = find_photos(inputs, "INPUTS")
+    if resume and (output is None or sort or overwrite):
+        raise typer.BadParameter("goes with --output, and without --sort and --overwrite", param_hint="--resume")
     if output is not None:
-        _check_output(output, found, overwrite, reads_stdin="-" in inputs)
-    scorer = load_scorer(model, device=device, dtype=dtype, batch_size=batch_size, workers=workers)
-    pictures = None if maps is None else _MapPictures(scorer, maps, found, overwrite)
-    rows = _Rows(_score(scorer, found, pictures), sort)
-    with _one_sentence(output), _writer(output, overwrite, scorer) as write:
+        _check_output(output, found, overwrite, resume, reads_stdin="-" in inputs)
+    scorer = load_scorer(model, backend=backend, device=device, dtype=dtype, batch_size=batch_size, workers=workers)
+    pictures = None if maps is None else _MapPictures(scorer, maps, found, overwrite or resume)
+    with _one_sentence(output), _writer(output, overwrite, resume, scorer) as file:
+        rows = _Rows(_score(scorer, found, file.done, pictures), sort)
         for row in rows:
-            write(row)
-    _summarise(rows, found, pictures, output)
-    failed = rows.failed > 0 or (pictures is not None and pictures.failed > 0)
-    raise typer.Exit(1 if rows.scored == 0 or (strict and failed) else 0)
+            file.write(row)
+    _summarise(rows, file, found, pictures, output, scorer)
+    failed = rows.failed + file.num_failed > 0 or (pictures is not None and pictures.failed > 0)
+    scored = rows.scored + file.num_done - file.num_failed
+    raise typer.Exit(1 if scored == 0 or (strict and failed) else 0)
 
 
-def _check_output(output: Path, found: FoundImages, overwrite: bool, *, reads_stdin: bool) -> None:
-    from ..scoring.score_files import check_output
+def _check_output(output: Path, found: FoundImages, overwrite: bool, resume: bool, *, reads_stdin: bool) -> None:
+    from ..scoring.score_files import check_output, part_of
 
+    if resume and output.is_file() and not part_of(output).exists():
+        print(f"{visible(str(output))} is finished: --overwrite scores its photos again", file=sys.stderr)
+        raise typer.Exit
     try:
-        check_output(output, overwrite=overwrite)
+        check_output(output, overwrite=overwrite, resume=resume)
         if output.exists():
             read = [path for path, _ in found.entries if os.path.exists(path) and output.samefile(path)]
             if read or (reads_stdin and os.path.samestat(os.fstat(0), output.stat())):
@@ -123,18 +138,26 @@ class _MapPictures:
             self.failed += 1
 
 
-def _score(scorer: Scorer, found: FoundImages, pictures: _MapPictures | None) -> Iterator[Row]:
+def _score(scorer: Scorer, found: FoundImages, done: Counter[str], pictures: _MapPictures | None) -> Iterator[Row]:
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
 
-    from ..scoring.score_files import to_row
-    from ..scoring.scorer import Score
+    from ..scoring.rows import as_text, to_row
+    from ..scoring.score import Score
 
-    results = scorer.stream(found.paths, return_map=pictures is not None)
+    left = Counter(done)
+    entries = []
+    for entry in found.entries:
+        name = as_text(entry[0])
+        if left[name]:
+            left[name] -= 1
+        else:
+            entries.append(entry)
+    results = scorer.stream((path for path, error in entries if error is None), return_map=pictures is not None)
     console = Console(stderr=True)
     columns = (BarColumn(), MofNCompleteColumn(), "photos", TimeRemainingColumn())
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
-        for path, error in progress.track(found.entries):
+        for path, error in progress.track(entries):
             result = next(results) if error is None else Score(float("nan"), error=error)
             if pictures is not None:
                 pictures.save(path, result)
@@ -167,25 +190,34 @@ class _Rows:
 
 
 @contextmanager
-def _writer(output: Path | None, overwrite: bool, scorer: Scorer) -> Iterator[Callable[[Row], None]]:
-    from ..scoring.score_files import CsvWriter, open_writer
+def _writer(output: Path | None, overwrite: bool, resume: bool, scorer: Scorer) -> Iterator[ScoreFile]:
+    from ..scoring.rows import CsvWriter
+    from ..scoring.score_files import ScoreFile, open_writer
 
     if output is not None:
-        with open_writer(output, overwrite=overwrite) as writer:
-            yield writer.write
+        backend = scorer.backend
+        model = {
+            "fingerprint": scorer.fingerprint,
+            "model": f"{backend.source} with {backend.name} in {backend.dtype}",
+        }
+        with ExitStack() as closed:
+            try:
+                file = closed.enter_context(open_writer(output, overwrite=overwrite, resume=resume, model=model))
+            except (ValueError, FileExistsError) as error:
+                raise typer.BadParameter(sentence(error), param_hint="--output") from None
+            yield file
     elif sys.stdout.isatty():
         _reconfigure_stdout(errors="backslashreplace")
         config = scorer.config
         calibrated = config.interval_half_width is not None
         rows: list[Row] = []
         try:
-            yield rows.append
+            yield ScoreFile(SimpleNamespace(write=rows.append))
         finally:
             print_table(rows, f"{100 * config.interval_coverage:g} % interval" if calibrated else "interval")
     else:
         _reconfigure_stdout(encoding="utf-8")
-        with CsvWriter(sys.stdout) as writer:
-            yield writer.write
+        yield ScoreFile(CsvWriter(sys.stdout))
         sys.stdout.flush()
 
 
@@ -228,14 +260,24 @@ def _stop(reason: str | None, status: int, output: Path | None) -> NoReturn:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     if reason is not None:
         part = None if output is None else part_of(output)
-        kept = f"; what was scored until then is in {part}" if part is not None and part.exists() else ""
+        kept = ""
+        if part is not None and part.exists():
+            kept = f"; what was scored until then is in {part}: go on with --resume"
         print(visible(f"{reason}{kept}"), file=sys.stderr)
     raise typer.Exit(status)
 
 
-def _summarise(rows: _Rows, found: FoundImages, pictures: _MapPictures | None, output: Path | None) -> None:
-    parts = [f"{rows.scored} scored"]
+def _summarise(
+    rows: _Rows,
+    file: ScoreFile,
+    found: FoundImages,
+    pictures: _MapPictures | None,
+    output: Path | None,
+    scorer: Scorer,
+) -> None:
+    parts = [f"{rows.scored} scored by {scorer.backend.name} in {scorer.backend.dtype}"]
     parts += [f"{rows.failed} with errors"] if rows.failed else []
+    parts += [f"{file.num_done} kept from before"] if file.num_done else []
     parts += [skipped(found)] if found.skipped else []
     parts += [f"written to {visible(str(output))}"] if output else []
     print(", ".join(parts), file=sys.stderr)

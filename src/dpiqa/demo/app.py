@@ -70,7 +70,7 @@ def build_demo(scorer: Scorer, *, delete_cache: tuple[int, int] = (DELETE_EVERY,
 
 def card_text(scorer: Scorer) -> str:
     """The model card of the scorer's checkpoint, or a line in its place."""
-    source = scorer.config._name_or_path
+    source = scorer.backend.source
     card: str | Path = Path(source) / "README.md"
     try:
         if not Path(source).is_dir():

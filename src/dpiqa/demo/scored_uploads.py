@@ -10,7 +10,7 @@ from PIL import Image
 from ..data.distortions import Strengths, distort_mixed
 from ..models.images import OPENING_ERRORS, open_image
 from ..scoring.quality_maps import colour_range, overlay
-from ..scoring.score_files import to_row
+from ..scoring.rows import to_row
 from ..scoring.scorer import Score, Scorer
 from .limits import FORMATS, MAX_PIXELS
 from .uploads import Upload

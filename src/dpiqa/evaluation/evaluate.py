@@ -19,7 +19,7 @@ from rich.text import Text
 from ..data import DataSource
 from ..data.naming import first_few
 from ..data.schema import SPLITS
-from ..scoring.score_files import UnixLines
+from ..scoring.rows import UnixLines
 from ..scoring.scorer import Score, Scorer
 from .consistency import Consistency, is_distorted, rank_consistency, read_distorted, write_consistency
 from .metrics import correlation_report

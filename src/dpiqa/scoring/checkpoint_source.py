@@ -22,11 +22,11 @@ def local_folder(model: str | os.PathLike[str], **hub: Any) -> Path:
     Raises:
         OSError: When there is no such checkpoint.
     """
+    hub["local_files_only"] = only_local(model, **hub)
     if os.path.isdir(model):
         return Path(model)
     from huggingface_hub import snapshot_download
 
-    hub["local_files_only"] = only_local(model, **hub)
     return Path(snapshot_download(os.fspath(model), allow_patterns=_FILES, **hub))
 
 

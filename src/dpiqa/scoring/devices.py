@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+from .backends.backend import DTYPES
 
 
 def pick_device(device: str | torch.device = "auto") -> torch.device:
@@ -36,7 +36,7 @@ def pick_dtype(dtype: str, model_type: str, device: torch.device) -> torch.dtype
     if dtype != "auto":
         if dtype not in DTYPES:
             raise ValueError(f"Unknown dtype {dtype!r}: expected auto, {', '.join(DTYPES)}.")
-        return DTYPES[dtype]
+        return getattr(torch, dtype)
     if model_type != "dpiqa":
         return torch.float32
     from .frozen_teacher import inference_dtype
@@ -44,4 +44,4 @@ def pick_dtype(dtype: str, model_type: str, device: torch.device) -> torch.dtype
     return inference_dtype(device)
 
 
-__all__ = ["DTYPES", "pick_device", "pick_dtype"]
+__all__ = ["pick_device", "pick_dtype"]

@@ -1,202 +1,159 @@
-"""Rows of scores, and the files they are written to."""
+"""Files of scores: valid at every moment, whole under their name, and gone on with after a run was cut off."""
 
 from __future__ import annotations
 
-import csv
 import json
-import math
 import os
-from collections.abc import Callable, Iterator
+import shutil
+from collections import Counter
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
-if TYPE_CHECKING:
-    from types import TracebackType
-
-    from .score import Score
-
-COLUMNS = ("path", "score", "percentile", "low", "high", "width", "height", "error")
-_PARQUET_ROW_GROUP = 1_000
+from .rows import FORMATS, Row
 
 
-def to_row(path: str, score: Score) -> dict[str, Any]:
-    """One photo as a row with `COLUMNS`; what is unknown is None."""
-    low, high = score.interval or (None, None)
-    return {
-        "path": as_text(path),
-        "score": None if math.isnan(score.score) else score.score,
-        "percentile": score.percentile,
-        "low": low,
-        "high": high,
-        "width": score.width,
-        "height": score.height,
-        "error": None if score.error is None else as_text(score.error),
-    }
+class TakesRows(Protocol):
+    """Whatever rows are written to."""
+
+    def write(self, row: Row) -> Any:
+        """Takes a row."""
 
 
-def as_text(name: str) -> str:
-    r"""A file name as text that every format can hold: each byte that is not UTF-8 becomes `\xNN`."""
-    return os.fsencode(name).decode("utf-8", "backslashreplace")
+@dataclass(frozen=True)
+class ScoreFile:
+    """An open file of scores.
 
+    Attributes:
+        done: How often each `path` is in it from an earlier run; empty unless that is resumed.
+        num_failed: How many rows of the earlier run have an error.
+    """
 
-class RowWriter(Protocol):
-    """Takes rows one by one, in constant memory; a context manager."""
+    _rows: TakesRows
+    done: Counter[str] = field(default_factory=Counter)
+    num_failed: int = 0
 
-    def write(self, row: dict[str, Any]) -> None: ...
-    def __enter__(self) -> RowWriter: ...
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None: ...
+    @property
+    def num_done(self) -> int:
+        """How many rows there are from the earlier run."""
+        return self.done.total()
+
+    def write(self, row: Row) -> None:
+        """Adds a row of [`dpiqa.scoring.rows.to_row`]."""
+        self._rows.write(row)
 
 
 def part_of(path: Path) -> Path:
-    """Where a file is written before it is whole."""
+    """Where a file is written before it is whole; for Parquet this is a folder."""
     return path.with_name(f"{path.name}.part")
 
 
-def check_output(path: Path, *, overwrite: bool = False) -> None:
+def check_output(path: Path, *, overwrite: bool = False, resume: bool = False) -> None:
     """Looks whether [`open_writer`] would take a path, without writing anything.
 
     Raises:
         ValueError: When the suffix is none of .csv, .jsonl, .parquet.
-        FileExistsError: When the file exists, or the beginning of one from a run that is still going on or was cut
-            off, and it must not be overwritten; or when it is a folder.
+        FileExistsError: When the file exists, or the beginning of one from a run that was cut off, and it must be
+            neither overwritten nor gone on with; or when it is a folder.
         FileNotFoundError: When the folder that it belongs to does not exist.
     """
     suffix = path.suffix.lower()
-    if suffix not in _WRITERS:
-        raise ValueError(f"cannot write {suffix or 'a file without suffix'}: expected {', '.join(_WRITERS)}")
+    if suffix not in FORMATS:
+        raise ValueError(f"cannot write {suffix or 'a file without suffix'}: expected {', '.join(FORMATS)}")
     if not path.parent.is_dir():
         raise FileNotFoundError(f"there is no folder {path.parent}")
     if path.is_dir():
         raise FileExistsError(f"{path} is a folder")
     if overwrite:
         return
-    if path.exists():
+    if path.exists() and not (resume and part_of(path).exists()):
         raise FileExistsError(f"{path} exists already: name another file, or allow it with --overwrite")
-    if part_of(path).exists():
+    if part_of(path).exists() and not resume:
         raise FileExistsError(
-            f"{part_of(path)} exists already, from a run that was cut off or is still going on: move it away, or "
-            "allow it to be replaced with --overwrite"
+            f"{part_of(path)} exists already, from a run that was cut off or is still going on: go on with it with "
+            "--resume, or allow it to be replaced with --overwrite"
         )
 
 
 @contextmanager
-def open_writer(path: str | os.PathLike[str], *, overwrite: bool = False) -> Iterator[RowWriter]:
+def open_writer(
+    path: str | os.PathLike[str],
+    *,
+    overwrite: bool = False,
+    resume: bool = False,
+    model: Mapping[str, str] | None = None,
+) -> Iterator[ScoreFile]:
     """Writes rows to a file that appears under its name once it is whole.
 
-    Until then, and for good when an exception ends it, the rows are in a file beside it whose name ends in `.part`.
-    CSV and JSON Lines are valid after every row, even when the process is killed; a Parquet file is readable once the
-    writer is closed, which an exception does too.
+    Until then, and for good when an exception or a signal ends it, the rows are beside it under a name that ends in
+    `.part`: a CSV or JSON Lines file that is valid after every row, even when the process is killed; or a folder of
+    Parquet files with 1,000 rows each. What the rows follow from is in a file that ends in `.part.json`.
 
     Args:
         path: Where to write; .csv, .jsonl or .parquet.
-        overwrite: Whether an existing file may be replaced.
+        overwrite: Whether a file that exists, or the beginning of one, may be replaced.
+        resume: Whether to go on with the beginning of one, if there is any.
+        model: What the rows follow from; `fingerprint` must be the same to go on.
 
     Raises:
-        ValueError: When the suffix is none of these.
-        OSError: When it must not be overwritten (FileExistsError), or cannot be written.
+        ValueError: When the suffix is none of these, or the beginning comes from another model.
+        OSError: When it must not be overwritten (FileExistsError), another run writes it, or it cannot be written.
     """
     path = Path(path)
-    check_output(path, overwrite=overwrite)
+    check_output(path, overwrite=overwrite, resume=resume)
     part = part_of(path)
-    if overwrite:
-        part.unlink(missing_ok=True)
-    kind = _WRITERS[path.suffix.lower()]
-    with _new_file(part, binary=kind is ParquetWriter) as file, kind(file) as writer:
-        yield writer
-    os.replace(part, path)
+    note, lock = part.with_name(f"{part.name}.json"), part.with_name(f"{part.name}.lock")
+    kind = FORMATS[path.suffix.lower()]
+    with _alone(lock, path):
+        check_output(path, overwrite=overwrite, resume=resume)  # as another run may have ended just now
+        done: Counter[str] = Counter()
+        num_failed = 0
+        if resume and part.exists():
+            _check_model(note, model, part)
+            for row in kind.repair(part):
+                done[row["path"]] += 1
+                num_failed += bool(row["error"])
+        elif part.is_dir():
+            shutil.rmtree(part)
+        else:
+            part.unlink(missing_ok=True)
+        note.write_text(json.dumps(dict(model or {})), encoding="utf-8")
+        rows = kind(part)
+        try:
+            yield ScoreFile(rows, done, num_failed)
+        finally:
+            rows.close()
+        kind.finish(part, path)
+        note.unlink()
 
 
-class CsvWriter:
-    """Comma-separated rows with a header, to an open text file."""
+@contextmanager
+def _alone(lock: Path, path: Path) -> Iterator[None]:
+    from filelock import FileLock, Timeout
 
-    def __init__(self, file: IO[str]):
-        self._writer = csv.DictWriter(UnixLines(file), COLUMNS, lineterminator="\r\n")
-        self._writer.writeheader()
-
-    def write(self, row: dict[str, Any]) -> None:
-        """Writes a row, floats to six decimals."""
-        self._writer.writerow({k: f"{v:.6f}" if isinstance(v, float) else v for k, v in row.items()})
-
-    def __enter__(self) -> CsvWriter:
-        return self
-
-    def __exit__(self, *exc: object) -> None: ...
+    try:
+        with FileLock(lock, timeout=0):
+            try:
+                yield
+            finally:
+                lock.unlink(missing_ok=True)
+    except Timeout:
+        raise FileExistsError(f"another run is writing {path} now: wait for it, or name another file") from None
 
 
-class UnixLines:
-    r"""For `csv.writer`, between it and a file: its `\r\n` becomes `\n`.
-
-    With "\n" as its own line end the module would not quote names that hold a bare `\r`, and these would be two rows.
-    """
-
-    def __init__(self, file: IO[str]):
-        self._file = file
-
-    def write(self, line: str) -> int:
-        """Writes a line."""
-        return self._file.write(line.removesuffix("\r\n") + "\n")
-
-
-class JsonLinesWriter:
-    """One JSON object a line, to an open text file."""
-
-    def __init__(self, file: IO[str]):
-        self._file = file
-
-    def write(self, row: dict[str, Any]) -> None:
-        """Writes a row."""
-        self._file.write(json.dumps(row, ensure_ascii=False) + "\n")
-
-    def __enter__(self) -> JsonLinesWriter:
-        return self
-
-    def __exit__(self, *exc: object) -> None: ...
+def _check_model(note: Path, model: Mapping[str, str] | None, part: Path) -> None:
+    try:
+        before = json.loads(note.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        before = {}
+    if not model or before.get("fingerprint") != model["fingerprint"]:
+        was = before.get("model", "a model that is not known")
+        raise ValueError(
+            f"{part} has scores of {was}, and scores of two models cannot be mixed: name the same model, backend and "
+            "dtype, or begin anew with --overwrite"
+        )
 
 
-class ParquetWriter:
-    """Parquet to an open binary file, a row group at a time."""
-
-    def __init__(self, file: IO[bytes]):
-        import pyarrow as pa
-        import pyarrow.parquet as pq
-
-        types = {"path": pa.string(), "width": pa.int32(), "height": pa.int32(), "error": pa.string()}
-        self._schema = pa.schema([(column, types.get(column, pa.float64())) for column in COLUMNS])
-        self._to_table = pa.Table.from_pylist
-        self._writer = pq.ParquetWriter(file, self._schema)
-        self._rows: list[dict[str, Any]] = []
-
-    def write(self, row: dict[str, Any]) -> None:
-        """Writes a row."""
-        self._rows.append(row)
-        if len(self._rows) == _PARQUET_ROW_GROUP:
-            self._flush()
-
-    def _flush(self) -> None:
-        rows, self._rows = self._rows, []
-        self._writer.write_table(self._to_table(rows, schema=self._schema))
-
-    def __enter__(self) -> ParquetWriter:
-        return self
-
-    def __exit__(self, *exc: object) -> None:
-        with self._writer:
-            if self._rows:
-                self._flush()
-
-
-def _new_file(path: Path, *, binary: bool) -> IO[Any]:
-    if binary:
-        return path.open("xb")
-    # Every row goes to disk as a whole, so that what a killed run leaves can be read.
-    return path.open("x", newline="", encoding="utf-8", buffering=1)
-
-
-_WRITERS: dict[str, Callable[[IO[Any]], RowWriter]] = {
-    ".csv": CsvWriter,
-    ".jsonl": JsonLinesWriter,
-    ".parquet": ParquetWriter,
-}
+__all__ = ["ScoreFile", "check_output", "open_writer", "part_of"]

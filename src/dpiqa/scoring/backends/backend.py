@@ -9,6 +9,8 @@ import numpy as np
 
 from ...models.photo_reader import PhotoReader
 
+DTYPES = ("float32", "bfloat16", "float16")
+
 
 class Backend(ABC):
     """A checkpoint, ready to score.
@@ -46,4 +48,4 @@ class Backend(ABC):
         """Called once in a thread that will call the backend beside others: what it computes stays on one core."""
 
 
-__all__ = ["Backend"]
+__all__ = ["DTYPES", "Backend"]

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ...extras import how_to_install
-from ..checkpoint_source import local_folder, model_type_of, only_local, read_json
+from ..checkpoint_source import local_folder, model_type_of, read_json
 from .exported import EXPORT_JSON, ExportedBackend
 
 if TYPE_CHECKING:
@@ -56,7 +56,6 @@ def load_backend(
     """
     if backend not in (None, "auto", *BACKENDS):
         raise ValueError(f"Unknown backend {backend!r}: expected auto, {', '.join(BACKENDS)}.")
-    hub["local_files_only"] = only_local(source, **hub)
     folder = local_folder(source, **hub)
     kind = model_type_of(folder, source)
     if (folder / EXPORT_JSON).is_file():
@@ -78,7 +77,7 @@ def load_backend(
                 continue
     from .torch_backend import TorchBackend
 
-    return TorchBackend.from_pretrained(source, kind, device=device, dtype=dtype, **hub)
+    return TorchBackend.from_pretrained(folder, kind, device=device, dtype=dtype, source=source)
 
 
 def installed_backends() -> list[str]:

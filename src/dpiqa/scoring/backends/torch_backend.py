@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -84,17 +85,26 @@ class TorchBackend(Backend):
 
     @classmethod
     def from_pretrained(
-        cls, source: str | os.PathLike[str], model_type: str, *, device: str | torch.device, dtype: str, **hub: Any
+        cls,
+        folder: Path,
+        model_type: str,
+        *,
+        device: str | torch.device = "auto",
+        dtype: str = "auto",
+        source: str | os.PathLike[str] | None = None,
     ) -> TorchBackend:
-        """Loads a checkpoint of this `model_type`; `hub` are arguments of transformers' `from_pretrained`."""
+        """Loads a folder with a checkpoint of this `model_type`, which came from `source`."""
         picked = pick_device(device)
         # A teacher in its final type from the start: its weights then exist only once.
         loaded_in = torch.float32 if model_type == "dpiqa-student" else pick_dtype(dtype, model_type, picked)
         prepare_after_fork(picked)
         with _without_weights_bar():
-            model = AutoModel.from_pretrained(source, dtype=loaded_in, **hub)
+            model = AutoModel.from_pretrained(folder, dtype=loaded_in, local_files_only=True)
         model = model.to(memory_format=torch.channels_last)
-        return cls(model, DPIQAImageProcessor.from_pretrained(source, **hub), device=picked, dtype=dtype)
+        processor = DPIQAImageProcessor.from_pretrained(folder, local_files_only=True)
+        backend = cls(model, processor, device=picked, dtype=dtype)
+        backend.source = os.fspath(source or folder)
+        return backend
 
     @torch.inference_mode()
     def __call__(self, pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:

@@ -1,0 +1,218 @@
+"""Rows of scores, and the formats that they are written in."""
+
+from __future__ import annotations
+
+import csv
+import json
+import math
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any, Protocol
+
+from .score import Score
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+COLUMNS = ("path", "score", "percentile", "low", "high", "width", "height", "error")
+_PARQUET_ROW_GROUP = 1_000
+
+Row = dict[str, Any]
+
+
+def to_row(path: str, score: Score) -> Row:
+    """One photo as a row with `COLUMNS`; what is unknown is None."""
+    low, high = score.interval or (None, None)
+    return {
+        "path": as_text(path),
+        "score": None if math.isnan(score.score) else score.score,
+        "percentile": score.percentile,
+        "low": low,
+        "high": high,
+        "width": score.width,
+        "height": score.height,
+        "error": None if score.error is None else as_text(score.error),
+    }
+
+
+def as_text(name: str) -> str:
+    r"""A file name as text that every format can hold: each byte that is not UTF-8 becomes `\xNN`."""
+    return os.fsencode(name).decode("utf-8", "backslashreplace")
+
+
+class RowFormat(Protocol):
+    """A way to keep rows on disk while they are made, so that a process which is killed leaves them.
+
+    Args:
+        part: Where they are kept; rows that are there are followed by more.
+    """
+
+    def __init__(self, part: Path): ...
+
+    def write(self, row: Row) -> None:
+        """Adds a row."""
+
+    def close(self) -> None:
+        """Makes sure that all rows are on disk."""
+
+    @staticmethod
+    def repair(part: Path) -> Iterator[Row]:
+        """Takes away what a process that was killed has not written whole; the rows that stay."""
+
+    @staticmethod
+    def finish(part: Path, path: Path) -> None:
+        """Makes of the rows the file that was asked for, in place of one that exists."""
+
+
+class CsvWriter:
+    """Comma-separated rows with a header, to an open text file."""
+
+    def __init__(self, file: IO[str], *, header: bool = True):
+        self._writer = csv.DictWriter(UnixLines(file), COLUMNS, lineterminator="\r\n")
+        if header:
+            self._writer.writeheader()
+
+    def write(self, row: Row) -> None:
+        """Writes a row, floats to six decimals."""
+        self._writer.writerow({k: f"{v:.6f}" if isinstance(v, float) else v for k, v in row.items()})
+
+
+class UnixLines:
+    r"""For `csv.writer`, between it and a file: its `\r\n` becomes `\n`.
+
+    With "\n" as its own line end the module would not quote names that hold a bare `\r`, and these would be two rows.
+    """
+
+    def __init__(self, file: IO[str]):
+        self._file = file
+
+    def write(self, line: str) -> int:
+        """Writes a line."""
+        return self._file.write(line.removesuffix("\r\n") + "\n")
+
+
+class _Lines:
+    """A text file, to which every row goes as a whole."""
+
+    def __init__(self, part: Path):
+        self._is_new = not part.exists() or part.stat().st_size == 0
+        self._file = part.open("a", newline="", encoding="utf-8", buffering=1)
+
+    def close(self) -> None:
+        self._file.close()
+
+    @staticmethod
+    def finish(part: Path, path: Path) -> None:
+        os.replace(part, path)
+
+
+class CsvFormat(_Lines):
+    """See [`RowFormat`]: comma-separated values."""
+
+    def __init__(self, part: Path):
+        super().__init__(part)
+        self._writer = CsvWriter(self._file, header=self._is_new)
+
+    def write(self, row: Row) -> None:
+        self._writer.write(row)
+
+    @staticmethod
+    def repair(part: Path) -> Iterator[Row]:
+        whole = length = quotes = 0
+        with part.open("r+b") as file:
+            for line in file:
+                length += len(line)
+                quotes += line.count(b'"')
+                if line.endswith(b"\n") and quotes % 2 == 0:  # else it is inside a name that is quoted
+                    whole = length
+            file.truncate(whole)
+        with part.open(newline="", encoding="utf-8") as text:
+            yield from csv.DictReader(text)
+
+
+class JsonLinesFormat(_Lines):
+    """See [`RowFormat`]: one JSON object a line."""
+
+    def write(self, row: Row) -> None:
+        self._file.write(json.dumps(row, ensure_ascii=False) + "\n")
+
+    @staticmethod
+    def repair(part: Path) -> Iterator[Row]:
+        whole = 0
+        with part.open("r+b") as file:
+            for line in file:
+                if line.endswith(b"\n"):
+                    whole += len(line)
+                    yield json.loads(line)
+            file.truncate(whole)
+
+
+class ParquetFormat:
+    """See [`RowFormat`]: a folder of Parquet files with 1,000 rows each, which become one file at the end.
+
+    A Parquet file can only be read once it is closed; the folder can be read at any time, as a data set.
+    """
+
+    def __init__(self, part: Path):
+        part.mkdir(exist_ok=True)
+        self._part = part
+        self._next = 1 + max((int(path.stem) for path in _chunks(part)), default=-1)
+        self._rows: list[Row] = []
+
+    def write(self, row: Row) -> None:
+        self._rows.append(row)
+        if len(self._rows) == _PARQUET_ROW_GROUP:
+            self._flush()
+
+    def close(self) -> None:
+        if self._rows or not self._next:  # without any row there is still a schema
+            self._flush()
+
+    def _flush(self) -> None:
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        rows, self._rows = self._rows, []
+        target = self._part / f"{self._next:09}.parquet"
+        unfinished = target.with_name(f".{target.name}")
+        pq.write_table(pa.Table.from_pylist(rows, schema=_schema()), unfinished)
+        os.replace(unfinished, target)
+        self._next += 1
+
+    @staticmethod
+    def repair(part: Path) -> Iterator[Row]:
+        import pyarrow.parquet as pq
+
+        for unfinished in part.glob(".*.parquet"):
+            unfinished.unlink()
+        for path in _chunks(part):
+            yield from pq.read_table(path).to_pylist()
+
+    @staticmethod
+    def finish(part: Path, path: Path) -> None:
+        import pyarrow.parquet as pq
+
+        whole = part / ".whole.parquet"
+        with pq.ParquetWriter(whole, _schema()) as writer:
+            for chunk in _chunks(part):
+                writer.write_table(pq.read_table(chunk))
+        os.replace(whole, path)
+        shutil.rmtree(part)
+
+
+def _chunks(part: Path) -> list[Path]:
+    return sorted(part.glob("[0-9]*.parquet"))
+
+
+def _schema() -> pa.Schema:
+    import pyarrow as pa
+
+    types = {"path": pa.string(), "width": pa.int32(), "height": pa.int32(), "error": pa.string()}
+    return pa.schema([(column, types.get(column, pa.float64())) for column in COLUMNS])
+
+
+FORMATS: dict[str, type[RowFormat]] = {".csv": CsvFormat, ".jsonl": JsonLinesFormat, ".parquet": ParquetFormat}
+
+__all__ = ["COLUMNS", "FORMATS", "CsvWriter", "Row", "RowFormat", "UnixLines", "as_text", "to_row"]
