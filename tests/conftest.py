@@ -14,6 +14,7 @@ os.environ.update(
     _TYPER_FORCE_DISABLE_TERMINAL="1",
     HF_HUB_OFFLINE="1",
     DPIQA_MODEL="",
+    DPIQA_BACKEND="torch",
 )
 
 import huggingface_hub

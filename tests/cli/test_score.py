@@ -14,6 +14,7 @@ import torch
 from PIL import Image
 
 from dpiqa import Scorer, open_image
+from dpiqa.scoring.image_files import find_images
 from dpiqa.scoring.rows import COLUMNS
 from support.commands import dpiqa, rows_of, usage_error
 from support.images import encoded
@@ -65,7 +66,7 @@ class TestRows:
         assert tuple(rows[0]) == COLUMNS
         assert [row["path"] for row in rows] == [str(folder / "china.jpg"), str(folder / "sub" / "flower.png")]
         assert (rows[0]["width"], rows[0]["height"], rows[0]["error"]) == ("640", "427", "")
-        assert result.stderr.strip() == "2 scored, 1 other files skipped"
+        assert result.stderr.strip() == "2 scored by torch in float32, 1 other files skipped"
 
     def test_names_from_stdin(self, run, folder):
         result = run("-", input=f"{folder}/china.jpg\n{folder}/missing.jpg\n")
@@ -87,7 +88,7 @@ class TestRows:
         for name in ("a.CR2", "b.cr2", "c.nef"):
             (folder / name).touch()
         assert run(folder).stderr.strip() == (
-            "2 scored, 1 other files skipped, 3 RAW files (.CR2, .NEF): export them as JPEG first"
+            "2 scored by torch in float32, 1 other files skipped, 3 RAW files (.CR2, .NEF): export them as JPEG first"
         )
 
     def test_a_raw_file_that_is_named_is_an_error(self, run, folder):
@@ -161,7 +162,7 @@ class TestMaps:
         (tmp_path / "maps/photos/china.jpg.png").write_bytes(b"mine")
         assert "exists already" in usage_error("score", *arguments, "--model", tiny_checkpoint)
         assert (tmp_path / "maps/photos/china.jpg.png").read_bytes() == b"mine"
-        assert run(*arguments, "--overwrite").stderr == "1 scored\n"
+        assert run(*arguments, "--overwrite").stderr == "1 scored by torch in float32\n"
 
     @pytest.mark.parametrize("folder_of_maps", ["photos", "photos/maps", "photos/sub/new/maps", "."])
     def test_they_would_not_be_scored_as_photos_next_time(self, folder, tiny_checkpoint, folder_of_maps):
@@ -220,7 +221,7 @@ class TestBadInput:
         (folder / f"broken_{NOT_UTF8}").write_bytes(b"")
         result = run(folder, *(["-o", tmp_path / f"scores{suffix}"] if suffix else []))
         assert result.exit_code == 0, result.output
-        assert result.stderr.startswith("3 scored, 1 with errors")
+        assert result.stderr.startswith("3 scored by torch in float32, 1 with errors")
         if suffix is None:
             assert str(folder / r"caf\xe9.jpg") in [row["path"] for row in rows_of(result)]
 
@@ -297,7 +298,7 @@ class TestWrongUsage:
             ("model.safetensors", None, "no file named model.safetensors"),
             ("config.json", b"{", "not a valid JSON file"),
             ("config.json", b"\xff\xfe\x00", "not a valid JSON file"),
-            ("config.json", b"[]", "no config.json with a model_type"),
+            ("config.json", b"[]", "expected a JSON object, found list"),
             ("config.json", b'{"model_type": "bert"}', "found model_type 'bert'"),
             ("config.json", b'{"model_type": "dpiqa-student", "image_size": "x"}', "expected int, got str"),
             ("preprocessor_config.json", b"[]", "is that of no processor"),
@@ -373,7 +374,7 @@ class TestOutputFiles:
         assert "is still going on" in usage_error("score", folder, "-o", tmp_path / "scores.csv")
 
     def test_a_read_only_folder_is_one_sentence(self, run, folder, tmp_path, monkeypatch):
-        monkeypatch.setattr("dpiqa.scoring.score_files._new_file", _read_only)
+        monkeypatch.setattr("dpiqa.scoring.rows.CsvFormat.__init__", _read_only)
         result = run(folder, "-o", tmp_path / "scores.csv")
         assert result.exit_code == 1
         assert result.stderr == f"cannot write {tmp_path / 'scores.csv'}: Permission denied\n"
@@ -397,16 +398,52 @@ class TestOutputFiles:
         assert 3 <= len(rows) < 502
         assert all(float(row["score"]) for row in rows)
 
-    @pytest.mark.parametrize("suffix", [".csv", ".jsonl", ".parquet"])
-    def test_a_full_disk_is_one_sentence(self, run, folder, tmp_path, suffix, monkeypatch):
-        full = {True: "wb", False: "w"}
-        monkeypatch.setattr(
-            "dpiqa.scoring.score_files._new_file", lambda path, *, binary: open("/dev/full", full[binary])
-        )
+    @pytest.mark.parametrize(
+        ("suffix", "kind"), [(".csv", "CsvFormat"), (".jsonl", "JsonLinesFormat"), (".parquet", "ParquetFormat")]
+    )
+    def test_a_full_disk_is_one_sentence(self, run, folder, tmp_path, suffix, kind, monkeypatch):
+        def full(*arguments):
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+        monkeypatch.setattr(f"dpiqa.scoring.rows.{kind}.write", full)
         result = run(folder, "-o", tmp_path / f"scores{suffix}")
         assert result.exit_code == 1
         assert "No space left on device" in result.stderr
         assert "Traceback" not in result.output
+
+    @pytest.mark.slow
+    @pytest.mark.parametrize("suffix", [".csv", ".jsonl", ".parquet"])
+    def test_a_run_that_was_killed_is_gone_on_with(self, run, process, folder, photo, tmp_path, suffix):
+        photo.resize((64, 64)).save(folder / "0.bmp")
+        for index in range(1, 1500):
+            os.link(folder / "0.bmp", folder / f"{index}.bmp")
+        (folder / "broken.jpg").touch()
+        path = tmp_path / f"scores{suffix}"
+        part = tmp_path / f"scores{suffix}.part"
+        with process(folder, "-o", path) as running:
+            deadline = time.monotonic() + 100
+            while time.monotonic() < deadline and not _has_rows(part):
+                time.sleep(0.02)
+            running.kill()
+            running.communicate(timeout=60)
+        assert not path.exists()
+        assert "go on with it with --resume" in usage_error("score", folder, "-o", path)
+        other = run(folder, "-o", path, "--resume", "--dtype", "bfloat16")
+        assert other.exit_code == 2
+        assert "scores of two models cannot be mixed" in " ".join(other.stderr.split())
+        resumed = run(folder, "-o", path, "--resume")
+        assert resumed.exit_code == 0, resumed.output
+        assert "kept from before" in resumed.stderr
+        rows = {".csv": _read_csv, ".jsonl": _read_jsonl, ".parquet": _read_parquet}[suffix](path)
+        found = find_images([folder])
+        assert [row["path"] for row in rows] == found.paths
+        assert sum(bool(row["error"]) for row in rows) == 1
+        assert sorted(file.name for file in tmp_path.glob("scores*")) == [path.name]
+        again = run(folder, "-o", path, "--resume")
+        assert (again.exit_code, "is finished" in again.stderr) == (0, True)
+
+    def test_resume_needs_an_output(self, folder):
+        assert "goes with --output" in usage_error("score", folder, "--resume")
 
     def test_stdout_that_is_full_is_one_sentence(self, process, folder):
         with open("/dev/full", "w") as full, process(folder, stdout=full) as running:
@@ -425,6 +462,12 @@ class TestOutputFiles:
 
 def _read_only(*arguments, **options):
     raise OSError(errno.EACCES, os.strerror(errno.EACCES))
+
+
+def _has_rows(part):
+    if part.is_dir():
+        return any(part.glob("[0-9]*.parquet"))
+    return part.exists() and part.read_bytes().count(b"\n") > 5
 
 
 def _read_csv(path):

@@ -1,6 +1,7 @@
 import csv
 import io
 import json
+from contextlib import suppress
 
 import pyarrow.parquet as pq
 import pytest
@@ -49,15 +50,13 @@ def test_csv(tmp_path):
 
 def test_csv_to_an_open_file_leaves_it_open():
     file = io.StringIO()
-    with CsvWriter(file) as writer:
-        writer.write(ROWS[0])
+    CsvWriter(file).write(ROWS[0])
     assert file.getvalue().startswith(",".join(COLUMNS) + "\n")
 
 
 def test_a_bare_carriage_return_in_a_name_splits_no_row():
     file = io.StringIO()
-    with CsvWriter(file) as writer:
-        writer.write(to_row("a\rb\nc.jpg", Score(0.5)))
+    CsvWriter(file).write(to_row("a\rb\nc.jpg", Score(0.5)))
     [row] = csv.DictReader(io.StringIO(file.getvalue(), newline=""))
     assert row["path"] == "a\rb\nc.jpg"
     assert file.getvalue().endswith(",\n")
@@ -110,3 +109,92 @@ def test_an_existing_file_is_replaced_only_when_asked(tmp_path):
     with open_writer(tmp_path / "x.csv", overwrite=True) as writer:
         writer.write(ROWS[0])
     assert (tmp_path / "x.csv").read_text().startswith("path,score")
+
+
+def read(path):
+    """The rows of a file, or of what a run that was cut off has left."""
+    if ".parquet" in path.name:
+        return pq.read_table(path).to_pylist()
+    if ".jsonl" in path.name:
+        return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    with path.open(newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+def named(name):
+    return to_row(name, Score(0.5))
+
+
+def cut_off(path, *rows):
+    """A run that writes some rows and is interrupted."""
+    with suppress(KeyboardInterrupt), open_writer(path, model=MODEL) as writer:
+        for row in rows:
+            writer.write(row)
+        raise KeyboardInterrupt
+
+
+MODEL = {"fingerprint": "abc", "model": "a student with torch in float32"}
+SUFFIXES = [".csv", ".jsonl", ".parquet"]
+
+
+class TestResume:
+    @pytest.mark.parametrize("suffix", SUFFIXES)
+    def test_rows_of_a_run_that_was_cut_off_stay_and_more_follow(self, tmp_path, suffix):
+        path = tmp_path / f"x{suffix}"
+        cut_off(path, *ROWS)
+        assert len(read(tmp_path / f"x{suffix}.part")) == 2
+        with open_writer(path, resume=True, model=MODEL) as writer:
+            assert writer.done == {"a, b.jpg": 1, "ü.jpg": 1}
+            assert (writer.num_done, writer.num_failed) == (2, 1)
+            writer.write(named("c.jpg"))
+        assert [row["path"] for row in read(path)] == ["a, b.jpg", "ü.jpg", "c.jpg"]
+        assert [file.name for file in tmp_path.iterdir()] == [path.name]
+
+    @pytest.mark.parametrize("suffix", [".csv", ".jsonl"])
+    def test_a_row_that_was_cut_anywhere_is_written_again(self, tmp_path, suffix):
+        names = ["plain.jpg", 'quo"te\nline.jpg', "last.jpg"]
+        whole = tmp_path / f"whole{suffix}"
+        with open_writer(whole, model=MODEL) as writer:
+            for name in names:
+                writer.write(named(name))
+        content = whole.read_bytes()
+        path = tmp_path / f"x{suffix}"
+        for length in range(len(content) + 1):
+            (tmp_path / f"x{suffix}.part").write_bytes(content[:length])
+            (tmp_path / f"x{suffix}.part.json").write_text(json.dumps(MODEL))
+            with open_writer(path, resume=True, model=MODEL, overwrite=True) as writer:
+                for name in names[writer.num_done :]:
+                    writer.write(named(name))
+            assert path.read_bytes() == content, length
+
+    def test_a_parquet_chunk_that_was_not_finished_is_dropped(self, tmp_path):
+        part = tmp_path / "x.parquet.part"
+        cut_off(tmp_path / "x.parquet", ROWS[0])
+        (part / ".000000001.parquet").write_bytes(b"PAR1 and no more")
+        assert len(read(part)) == 1
+        with open_writer(tmp_path / "x.parquet", resume=True, model=MODEL) as writer:
+            writer.write(ROWS[1])
+        assert read(tmp_path / "x.parquet") == ROWS
+
+    def test_another_model_is_refused(self, tmp_path):
+        path = tmp_path / "x.csv"
+        cut_off(path)
+        for model in (MODEL | {"fingerprint": "def"}, None):
+            with (
+                pytest.raises(ValueError, match="has scores of a student with torch in float32, and scores of two"),
+                open_writer(path, resume=True, model=model),
+            ):
+                pass
+
+    def test_two_runs_do_not_write_one_file(self, tmp_path):
+        path = tmp_path / "x.csv"
+        with open_writer(path) as writer:
+            with pytest.raises(FileExistsError, match="another run is writing"), open_writer(path, overwrite=True):
+                pass
+            writer.write(ROWS[0])
+        assert len(read(path)) == 1
+
+    def test_a_file_that_is_finished_is_not_gone_on_with(self, tmp_path):
+        write(tmp_path / "x.csv")
+        with pytest.raises(FileExistsError, match="exists already"), open_writer(tmp_path / "x.csv", resume=True):
+            pass

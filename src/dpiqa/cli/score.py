@@ -36,7 +36,11 @@ def score(
         typer.Option(help="Folder or Hub id of a student or a teacher.", show_default="the bundled student"),
     ] = None,
     backend: Annotated[
-        str, typer.Option(help="torch, onnx or openvino; auto is the fastest that is installed and agrees with torch.")
+        str,
+        typer.Option(
+            envvar="DPIQA_BACKEND",
+            help="torch, onnx or openvino; auto is the fastest that is installed and agrees with torch.",
+        ),
     ] = "auto",
     device: Annotated[str, typer.Option(help="auto (cuda, mps, cpu), or a torch device.")] = "auto",
     dtype: Annotated[str, typer.Option(help="auto, float32, bfloat16 or float16.")] = "auto",

@@ -107,7 +107,7 @@ def read_json(path: Path) -> dict[str, Any]:
     try:
         content = json.loads(path.read_bytes())
     except ValueError as error:
-        raise OSError(f"{path} is damaged: {error}.") from None
+        raise OSError(f"{path} is not a valid JSON file: {error}.") from None
     if not isinstance(content, dict):
         raise OSError(f"{path} is damaged: expected a JSON object, found {type(content).__name__}.")
     return content
