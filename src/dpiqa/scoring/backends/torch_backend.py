@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 from threadpoolctl import threadpool_limits
-from transformers import AutoModel
 from transformers.utils import logging
 
 from ...models.image_processing_dpiqa import DPIQAImageProcessor
@@ -99,7 +98,7 @@ class TorchBackend(Backend):
         loaded_in = torch.float32 if model_type == "dpiqa-student" else pick_dtype(dtype, model_type, picked)
         prepare_after_fork(picked)
         with _without_weights_bar():
-            model = AutoModel.from_pretrained(folder, dtype=loaded_in, local_files_only=True)
+            model = _class_of(model_type).from_pretrained(folder, dtype=loaded_in, local_files_only=True)
         model = model.to(memory_format=torch.channels_last)
         processor = DPIQAImageProcessor.from_pretrained(folder, local_files_only=True)
         backend = cls(model, processor, device=picked, dtype=dtype)
@@ -126,6 +125,14 @@ class TorchBackend(Backend):
         torch.get_num_threads()
         # Of this thread alone: `torch.set_num_threads` would slow down everything else that the process computes.
         threadpool_limits(1, user_api="openmp")
+
+
+def _class_of(model_type: str) -> type[DPIQAStudent] | type[DPIQAModel]:
+    if model_type == "dpiqa-student":
+        return DPIQAStudent
+    from ...models.modeling_dpiqa import DPIQAModel
+
+    return DPIQAModel
 
 
 def _what_scores_follow_from(config: dict[str, Any]) -> dict[str, Any]:
