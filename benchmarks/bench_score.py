@@ -37,6 +37,7 @@ from dpiqa.scoring.backends.load import installed_backends
 from dpiqa.scoring.cores import available_cores
 
 SIZES = {"512": (512, 512), "12mp": (4000, 3000)}
+SCALING = [(512, 512), (1024, 1024), (2048, 1536), (4000, 3000)]
 # What `dpiqa score` took for 512x512 photos on two cores before this was built (issue 14): 12 a second.
 TODAY = 12.0
 
@@ -149,7 +150,40 @@ def _peak_of(pid: int) -> float:
         return 0.0
 
 
-def main(photos: int, large: int, rounds: int) -> None:
+def scaling(folder: Path, count: int) -> tuple[dict[str, list[float]], dict[str, list[float]]]:
+    """Photos a second of every backend with 1, 2, ... workers, and by megapixels with all of them."""
+    by_size = [make_photos(folder, size, count) for size in SCALING]
+    by_workers: dict[str, list[float]] = {}
+    by_megapixels: dict[str, list[float]] = {}
+    for backend in installed_backends():
+        scorers = [Scorer.from_pretrained(backend=backend, workers=n + 1) for n in range(available_cores())]
+        by_workers[backend] = [rate(scorer, by_size[0]) for scorer in scorers]
+        by_megapixels[backend] = [rate(scorers[-1], paths) for paths in by_size]
+    return by_workers, by_megapixels
+
+
+def rate(scorer: Scorer, paths: list[Path]) -> float:
+    stream(scorer, paths[:4])
+    start = time.perf_counter()
+    stream(scorer, paths)
+    return round(len(paths) / (time.perf_counter() - start), 1)
+
+
+def plot(by_workers: dict[str, list[float]], by_megapixels: dict[str, list[float]], path: Path) -> None:
+    from matplotlib import pyplot as plt
+
+    figure, (left, right) = plt.subplots(1, 2, figsize=(9, 3.2), sharey=True, layout="constrained")
+    for backend, rates in by_workers.items():
+        left.plot(range(1, len(rates) + 1), rates, marker="o", label=backend)
+        right.plot([width * height / 1e6 for width, height in SCALING], by_megapixels[backend], marker="o")
+    left.set(xlabel="workers (photos of 512x512)", ylabel="photos a second", ylim=(0, None))
+    left.set_xticks(range(1, available_cores() + 1))
+    right.set(xlabel="megapixels of the JPEG (all workers)")
+    left.legend(frameon=False)
+    figure.savefig(path)
+
+
+def main(photos: int, large: int, rounds: int, picture: Path | None) -> None:
     backends = installed_backends()
     with tempfile.TemporaryDirectory() as folder:
         small = make_photos(Path(folder), SIZES["512"], photos)
@@ -159,11 +193,16 @@ def main(photos: int, large: int, rounds: int) -> None:
         cold_start = {b: round(min(command(small[:1], b)[0] for _ in range(3)), 2) for b in backends}
         peak = {b: round(command(small, b)[1]) for b in backends}
         latency = {b: latency_ms(small[0], b, "float32") for b in backends}
+        by_workers, by_megapixels = scaling(Path(folder), large)
+    if picture is not None:
+        plot(by_workers, by_megapixels, picture)
     fastest = max((name for name in rates if name.startswith(backends[0])), key=rates.__getitem__)
     limit = min(rates["decode"], rates.get(f"network {fastest}", rates[fastest]))
     print(f"512x512, photos a second: {rates}")
     print(f"12 megapixels, photos a second: {rates_12mp}")
     print(f"one photo at a time, milliseconds (median, 95th percentile): {latency}")
+    print(f"with 1 to {available_cores()} workers, photos of 512x512 a second: {by_workers}")
+    print(f"photos of {SCALING} pixels a second: {by_megapixels}")
     print(f"load while this ran: {os.getloadavg()}, cores {available_cores()}")
     result = {
         "over_published": round(rates[fastest] / rates["published"], 1),
@@ -184,5 +223,6 @@ if __name__ == "__main__":
     parser.add_argument("--photos", type=int, default=256, help="of 512x512 pixels")
     parser.add_argument("--large", type=int, default=24, help="of 12 megapixels")
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--plot", type=Path, help="a picture of how it scales; needs matplotlib")
     arguments = parser.parse_args()
-    main(arguments.photos, arguments.large, arguments.rounds)
+    main(arguments.photos, arguments.large, arguments.rounds, arguments.plot)
