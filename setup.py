@@ -13,7 +13,7 @@ extras = {
     "demo": ["gradio>=6.30", "starlette>=1.0.1", "fastapi>=0.133", "uvicorn>=0.30"],
     "eval": ["evaluate>=0.4.6", "pandas>=2.2", "matplotlib>=3.10.7", "imagehash>=4.3.2", "openpyxl>=3.1"],
     # What scores without PyTorch, and what exports to it.
-    "onnx": ["onnxruntime>=1.23", "onnx>=1.19", "onnxscript>=0.5.4"],
+    "onnx": ["onnxruntime>=1.23", "onnx>=1.19", "onnxscript>=0.6.0"],
     "openvino": ["openvino>=2025.4", "nncf>=2.19"],
     "lora": ["peft>=0.21"],
     "heif": ["pillow-heif>=1.0"],

@@ -19,7 +19,8 @@ from transformers.utils import logging
 from dpiqa import Score, Scorer
 from dpiqa.data.distortions import distort
 from dpiqa.scoring.quality_maps import colour_range, overlay
-from dpiqa.scoring.score_files import open_writer, to_row
+from dpiqa.scoring.rows import to_row
+from dpiqa.scoring.score_files import open_writer
 
 CELL = 240  # width of a picture on the contact sheet, in pixels
 MARGIN = 12
