@@ -11,7 +11,7 @@ from support.requirements import imports, names, setup_arguments
 
 PACKAGE = Path(dpiqa.__file__).parent
 SETUP = setup_arguments()
-EXTRAS = {extra: SETUP["extras_require"][extra] for extra in ("demo", "eval", "lora", "heif")}
+EXTRAS = {extra: SETUP["extras_require"][extra] for extra in ("demo", "eval", "lora", "heif", "onnx", "openvino")}
 CODE = list(PACKAGE.rglob("*.py"))
 
 

@@ -1,6 +1,5 @@
 """The app as programs meet it: its endpoints, and what strangers might try."""
 
-import asyncio
 import copy
 import csv
 import http.client
@@ -28,7 +27,7 @@ from dpiqa.demo import connections, gate, limits, scored_uploads, storage, views
 from dpiqa.demo.app import card_text
 from dpiqa.demo.uploads import Upload
 from dpiqa.scoring.scorer import Score
-from support import teachers
+from support import loops, teachers
 from support.demo_app import running
 from support.hub_cache import add_to_cache
 from support.images import encoded
@@ -354,7 +353,7 @@ class TestLimits:
 
         headers = [(b"content-length", b"10000")]
         scope = {"type": "http", "method": "POST", "path": "/gradio_api/queue/join", "headers": headers}
-        asyncio.run(gate.Gate(app)(scope, receive, send))
+        loops.run(gate.Gate(app)(scope, receive, send))
         assert sent[0]["status"] == 413
 
     def test_uploads_on_their_way_count(self, monkeypatch, tmp_path):
@@ -374,7 +373,7 @@ class TestLimits:
             await guarded(scope, receive, send)
 
         guarded = gate.Gate(another_meanwhile)
-        asyncio.run(guarded(scope, receive, send))
+        loops.run(guarded(scope, receive, send))
         assert statuses[0] == 503
 
     def test_a_full_folder_takes_no_more(self, url, monkeypatch):

@@ -1,6 +1,5 @@
 """`pipeline("image-quality-assessment")`, as people use transformers' other pipelines."""
 
-import asyncio
 import contextlib
 import itertools
 import socketserver
@@ -16,7 +15,7 @@ from PIL import Image
 from transformers import pipeline
 
 from dpiqa import ImageError, ImageQualityAssessmentPipeline, bundled_checkpoint
-from support import teachers
+from support import loops, teachers
 from support.images import encoded
 
 TASK = "image-quality-assessment"
@@ -200,7 +199,7 @@ class TestUrls:
         async def notebook():
             return rate(f"{server.url}/photo.png", allow_urls=True)
 
-        assert np.isfinite(asyncio.run(notebook())["score"])
+        assert np.isfinite(loops.run(notebook())["score"])
 
     def test_what_cannot_be_fetched_costs_the_others_nothing(self, rate, server, monkeypatch):
         monkeypatch.setattr("dpiqa.models.image_urls._TOTAL_SECONDS", 0.5)

@@ -123,10 +123,11 @@ def _exported_form(folder: Path, backend: str, source: str | os.PathLike[str]) -
     Raises:
         ExportError: When it does not agree with PyTorch; that is kept as well.
     """
-    from huggingface_hub import cached_assets_path
+    from huggingface_hub import cached_assets_path, constants
 
     exported_class(backend)
-    kept = cached_assets_path("dpiqa", namespace="exports", subfolder=f"{backend}-{_content_key(folder, backend)}")
+    key = f"{backend}-{_content_key(folder, backend)}"
+    kept = cached_assets_path("dpiqa", namespace="exports", subfolder=key, assets_dir=constants.HF_ASSETS_CACHE)
     refused, form = kept / "refused.txt", kept / backend
     if (form / EXPORT_JSON).is_file():
         return form
