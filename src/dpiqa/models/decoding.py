@@ -209,21 +209,17 @@ def _raw_size(width: int, height: int, bits: int, interlaced: bool) -> int:
 _BITS_PER_SAMPLE, _PHOTOMETRIC, _PLANAR, _SAMPLE_FORMAT = 258, 262, 284, 339
 
 
-class _Tile(NamedTuple):
-    """A strip or tile as Pillow lists it, for one plane or all."""
+def _area(tile: ImageFile._Tile) -> int:
+    left, top, right, bottom = cast("tuple[int, int, int, int]", tile.extents)
+    return (right - left) * (bottom - top)
 
-    codec: str
-    box: tuple[int, int, int, int]
-    offset: int
-    raw: tuple[Any, ...]  # which channel in which layout, stride, orientation
 
-    @property
-    def area(self) -> int:
-        left, top, right, bottom = self.box
-        return (right - left) * (bottom - top)
+def _layout(tile: ImageFile._Tile) -> str:
+    return cast("tuple[str, ...]", tile.args)[0]
 
-    def read_as(self, layout: str) -> _Tile:
-        return self._replace(raw=(layout, *self.raw[1:]))
+
+def _read_as(tile: ImageFile._Tile, layout: str) -> ImageFile._Tile:
+    return tile._replace(args=(layout, *cast("tuple[Any, ...]", tile.args)[1:]))
 
 
 def _load_tiff(image: ImageFile.ImageFile, file: BinaryIO) -> None:
@@ -231,18 +227,18 @@ def _load_tiff(image: ImageFile.ImageFile, file: BinaryIO) -> None:
 
     It also mistakes the order of bytes in compressed numbers of 32 bits.
     """
-    tiles = [_Tile(*tile) for tile in cast("list[tuple[Any, ...]]", image.tile)]
-    if tiles[0].codec == "libtiff":
+    tiles = image.tile  # strips or tiles, of one plane or of all
+    if tiles[0].codec_name == "libtiff":
         # It hands out numbers in the order of this machine, which Pillow knows of 16 bits only.
-        tiles = [tile.read_as(re.sub(r";(32|16)B(?=[SF])", r";\1N", tile.raw[0])) for tile in tiles]
+        tiles = [_read_as(tile, re.sub(r";(32|16)B(?=[SF])", r";\1N", _layout(tile))) for tile in tiles]
     else:
         planes = len(image.getbands()) if _tag(image, _PLANAR, 1) == 2 else 1
-        if sum(tile.area for tile in tiles) < image.width * image.height * planes:
+        if sum(map(_area, tiles)) < image.width * image.height * planes:
             raise ValueError("some of its strips or tiles are missing")
         if planes > 1 and set(_tag(image, _BITS_PER_SAMPLE, (8,))) == {16}:
             order = "L" if cast(Any, image).tag_v2.prefix == b"II" else "B"
-            tiles = [tile.read_as(f"{tile.raw[0]};16{order}") for tile in tiles]
-    image.tile = cast(Any, tiles)
+            tiles = [_read_as(tile, f"{_layout(tile)};16{order}") for tile in tiles]
+    image.tile = tiles
     with own_pixel_limit():  # Pillow looks at its own once more before it takes memory
         image.load_prepare()
     image.load()
