@@ -53,13 +53,16 @@ def score(
             show_default="1 on a CPU; else 16, or 4 for a teacher",
         ),
     ] = None,
-    workers: Annotated[int | None, typer.Option(min=1, max=1024, help="Threads.", show_default="one per core")] = None,
+    workers: Annotated[
+        int | None,
+        typer.Option(min=1, max=1024, help="Photos opened and scored at the same time.", show_default="one per core"),
+    ] = None,
     output: Annotated[Path | None, typer.Option("--output", "-o", help="A .csv, .jsonl or .parquet file.")] = None,
     maps: Annotated[Path | None, typer.Option(help="Folder for quality maps laid over the photos, as PNG.")] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace files that exist.")] = False,
     resume: Annotated[
         bool,
-        typer.Option("--resume", help="Go on with an --output that was cut off."),
+        typer.Option("--resume", help="Continue an interrupted run with the same --output."),
     ] = False,
     sort: Annotated[bool, typer.Option("--sort", help="Best photo first, errors last.")] = False,
     strict: Annotated[

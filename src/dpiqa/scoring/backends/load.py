@@ -136,7 +136,7 @@ def _exported_form(folder: Path, backend: str, source: str | os.PathLike[str]) -
 
     if refused.is_file():
         raise ExportError(refused.read_text(encoding="utf-8"))
-    _log.warning("Exporting %s for %s; this is done once.", source, backend)
+    _log.warning("Exporting %s for %s; this takes half a minute, once.", source, backend)
     try:
         export_student(folder, backend, form)
     except ExportError as error:
