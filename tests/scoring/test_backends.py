@@ -2,6 +2,8 @@
 
 import json
 import math
+import os
+import re
 import shutil
 import subprocess
 import sys
@@ -18,6 +20,7 @@ from dpiqa.scoring.export_check import ExportError, ExportToleranceError, check_
 from support.tiny_students import tiny_config
 
 BACKENDS = ["onnx", "openvino"]
+DTYPES = ("float32", "bfloat16")
 
 
 @pytest.fixture(scope="session")
@@ -130,8 +133,81 @@ def test_auto_takes_a_backend_that_agrees_and_else_torch(exported, tiny_exportab
     monkeypatch.setattr("dpiqa.scoring.export_check.FLOAT32_TOLERANCE", -1.0)
     monkeypatch.setattr(load, "_EXPORT_VERSION", "another")
     assert Scorer.from_pretrained(tiny_exportable, backend="auto").backend.name == "torch"
-    with pytest.raises(ExportError, match="expected a largest difference"):  # kept, and said when asked for
+    with pytest.raises(ExportError, match="a largest difference of at most"):  # kept, and said when asked for
         Scorer.from_pretrained(tiny_exportable, backend="onnx")
+
+
+@pytest.mark.parametrize("error", [OSError("the disk is full"), ImportError("no onnxscript"), ValueError("no")])
+def test_auto_goes_on_with_torch_where_an_export_cannot_be_made(tiny_exportable, monkeypatch, caplog, error):
+    def fails(*arguments):
+        raise error
+
+    monkeypatch.setattr(load, "_worth_a_try", lambda device, dtype: ["onnx"])
+    monkeypatch.setattr(load, "_exported_form", fails)
+    assert Scorer.from_pretrained(tiny_exportable, backend="auto").backend.name == "torch"
+    assert f"goes on without onnx: {error}" in caplog.text
+
+
+def test_another_process_was_faster(exported, tiny_exportable, monkeypatch, photo):
+    def late(source, backend, folder):
+        shutil.copytree(exported[backend], folder)  # by the other one, while this one was exporting
+        os.replace(shutil.copytree(exported[backend], f"{folder}.mine"), folder)
+
+    monkeypatch.setattr("dpiqa.scoring.export.export_student", late)
+    assert math.isfinite(Scorer.from_pretrained(tiny_exportable, backend="onnx")(photo).score)
+
+
+def test_bfloat16_that_does_not_agree_takes_nothing_but_itself_away(exported, tiny_exportable, tmp_path, monkeypatch):
+    monkeypatch.setattr("dpiqa.scoring.export_check.BFLOAT16_TOLERANCE", -1.0)
+    monkeypatch.setattr(
+        "dpiqa.scoring.backends.openvino_backend.OpenvinoBackend.dtypes_here", classmethod(lambda cls: DTYPES)
+    )
+    [agreement] = export_student(tiny_exportable, "openvino", tmp_path / "x")
+    assert agreement.dtype == "float32"
+    with pytest.raises(ValueError, match="did not agree with PyTorch in bfloat16"):
+        Scorer.from_pretrained(tmp_path / "x", dtype="bfloat16")
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_photos_of_32_pixels(tmp_path, tiny_student, photo, backend):
+    pytest.importorskip(load.EXPORTED[backend])
+    tiny_student.save_pretrained(tmp_path / "student")
+    DPIQAImageProcessor(size={"height": 32, "width": 32}).save_pretrained(tmp_path / "student")
+    export_student(tmp_path / "student", backend, tmp_path / backend)
+    expected = Scorer.from_pretrained(tmp_path / "student")(photo).score
+    assert Scorer.from_pretrained(tmp_path / backend)(photo).score == pytest.approx(expected, abs=1e-5)
+
+
+def test_a_fingerprint_does_not_depend_on_what_else_was_exported(exported, tiny_exportable, tmp_path):
+    for backend, folder in exported.items():
+        export_student(tiny_exportable, backend, tmp_path / backend)
+        again, first = (Scorer.from_pretrained(one).fingerprint for one in (tmp_path / backend, folder))
+        assert again == first
+
+
+def test_a_photo_that_cannot_be_opened_is_left_out_of_the_comparison(tiny_exportable, tmp_path, photo):
+    pytest.importorskip("onnxruntime")
+    [agreement] = export_student(tiny_exportable, "onnx", tmp_path / "x", photos=[photo, b"", photo])
+    assert agreement.photos == 2
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="processes are not forked here")
+@pytest.mark.slow
+def test_after_a_fork_openvino_says_that_it_cannot(exported, photo, save):
+    script = (
+        "import os, dpiqa\n"
+        f"scorer = dpiqa.Scorer.from_pretrained({str(exported['openvino'])!r})\n"
+        "child = os.fork()\n"
+        "if not child:\n"
+        "    try:\n"
+        f"        scorer([{str(save(photo, 'a.png'))!r}])\n"
+        "    except RuntimeError as error:\n"
+        "        print(error, flush=True)\n"
+        "    os._exit(0)\n"
+        "os.waitpid(child, 0)"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60)
+    assert "cannot compute in a process that was forked" in done.stdout
 
 
 def test_auto_is_torch_for_a_teacher_or_another_device(tiny_exportable):
@@ -165,8 +241,30 @@ class TestErrors:
         with pytest.raises(OSError, match=f"{file} cannot be read by"):
             Scorer.from_pretrained(tmp_path / "damaged")
 
+    @pytest.mark.parametrize(
+        ("file", "content", "message"),
+        [
+            ("export.json", "{}", "expected a text as backend, found None"),
+            ("export.json", '{"backend": ["onnx"]}', "expected a text as backend"),
+            ("export.json", '{"backend": "tensorrt", "source": "x", "fingerprint": "y"}', "found 'tensorrt'"),
+            ("preprocessor_config.json", "{}", "is that of no processor"),
+            ("preprocessor_config.json", '{"size": 3, "image_mean": "a", "do_normalize": true}', "of no processor"),
+            ("config.json", "[]", "expected a JSON object"),
+        ],
+    )
+    def test_damaged_settings_are_one_sentence(self, exported, tmp_path, file, content, message):
+        shutil.copytree(exported["onnx"], tmp_path / "damaged")
+        (tmp_path / "damaged" / file).write_text(content)
+        with pytest.raises(OSError, match=re.escape(message)):
+            Scorer.from_pretrained(tmp_path / "damaged")
+
+    def test_a_configuration_without_a_calibration(self, exported, tmp_path, photo):
+        shutil.copytree(exported["onnx"], tmp_path / "bare")
+        (tmp_path / "bare" / "config.json").write_text('{"model_type": "dpiqa-student"}')
+        assert Scorer.from_pretrained(tmp_path / "bare")(photo).interval is None
+
     def test_a_folder_that_is_not_empty(self, tiny_exportable):
-        with pytest.raises(FileExistsError, match="no empty folder"):
+        with pytest.raises(FileExistsError, match="is not empty"):
             export_student(tiny_exportable, "onnx", tiny_exportable)
 
     def test_int8_needs_photos(self, tiny_exportable, tmp_path):
@@ -189,5 +287,5 @@ class TestErrors:
             def __call__(self, pixels):
                 return np.random.default_rng(pixels[0, 0, 0, 0]).random(1), None
 
-        with pytest.raises(ExportToleranceError, match=r"SRCC -?0\.\d+: expected a SRCC of 0\.999"):
+        with pytest.raises(ExportToleranceError, match=r"SRCC -?0\.\d+: an SRCC of at least 0\.999"):
             check_agreement(backend, Noisy(), pictures(64, 64) * 8)

@@ -198,3 +198,47 @@ class TestResume:
         write(tmp_path / "x.csv")
         with pytest.raises(FileExistsError, match="exists already"), open_writer(tmp_path / "x.csv", resume=True):
             pass
+
+    def test_a_resumed_run_leaves_the_note_of_its_model_alone(self, tmp_path):
+        cut_off(tmp_path / "x.csv", *ROWS)
+        note = tmp_path / "x.csv.part.json"
+        before = note.stat()
+        with suppress(KeyboardInterrupt), open_writer(tmp_path / "x.csv", resume=True, model=MODEL):
+            raise KeyboardInterrupt
+        after = note.stat()
+        assert (after.st_mtime_ns, after.st_ino) == (before.st_mtime_ns, before.st_ino)
+
+    @pytest.mark.parametrize(
+        ("suffix", "content"),
+        [(".csv", "a,b\n1,2\n"), (".jsonl", '{"a": 1}\n'), (".jsonl", "[1]\n"), (".jsonl", "x\n")],
+    )
+    def test_a_part_that_is_none_is_one_sentence(self, tmp_path, suffix, content):
+        (tmp_path / f"x{suffix}.part").write_text(content)
+        (tmp_path / f"x{suffix}.part.json").write_text(json.dumps(MODEL))
+        with (
+            pytest.raises(ValueError, match="holds no rows of scores"),
+            open_writer(tmp_path / f"x{suffix}", resume=True, model=MODEL),
+        ):
+            pass
+
+    def test_a_note_that_is_none_is_another_model(self, tmp_path):
+        cut_off(tmp_path / "x.csv")
+        (tmp_path / "x.csv.part.json").write_text("[1]")
+        with (
+            pytest.raises(ValueError, match="has scores of a model that is not known"),
+            open_writer(tmp_path / "x.csv", resume=True, model=MODEL),
+        ):
+            pass
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_a_folder_of_somebody_else_is_not_removed(tmp_path, suffix):
+    precious = tmp_path / f"x{suffix}.part" / "precious"
+    precious.parent.mkdir()
+    precious.touch()
+    with (
+        pytest.raises(FileExistsError, match="other files, such as precious"),
+        open_writer(tmp_path / f"x{suffix}", overwrite=True),
+    ):
+        pass
+    assert precious.exists()

@@ -12,6 +12,7 @@ from PIL import Image
 
 from dpiqa import DPIQAImageProcessor, DPIQAStudent, ImageError, Score, Scorer
 from support.images import encoded
+from support.tiny_students import tiny_config
 
 
 @pytest.fixture
@@ -183,6 +184,15 @@ def test_photos_of_several_sizes_where_the_processor_does_not_resize(tiny_studen
     scorer = Scorer(tiny_student, tiny_processor)
     images = [photos[0], photos[1].resize((100, 60)), photos[1]]
     assert [score.score for score in scorer(images)] == pytest.approx([scorer(p).score for p in images], abs=1e-5)
+
+
+def test_a_photo_that_the_network_does_not_take_is_an_error_of_its_own(photos):
+    student = DPIQAStudent(tiny_config(head="spatial", image_size=64))
+    scorer = Scorer(student, DPIQAImageProcessor(do_resize=False))
+    results = scorer([photos[0], photos[0].resize((64, 64))])
+    assert "takes 64x64 pixels only" in results[0].error
+    assert (results[0].width, results[0].height) == photos[0].size
+    assert math.isfinite(results[1].score)
 
 
 def test_several_photos_in_every_form(tiny_scorer, photos, save, tmp_path):

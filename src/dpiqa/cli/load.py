@@ -35,13 +35,19 @@ def load_scorer(
         raise typer.BadParameter(f"expected auto, {expected}, got {visible(backend)}", param_hint="--backend")
     if backend in EXPORTED:
         try:
-            exported_class(backend)
+            dtypes = exported_class(backend).dtypes_here()
         except ImportError as error:
             raise typer.BadParameter(sentence(error), param_hint="--backend") from None
+        if dtype not in ("auto", *dtypes):
+            message = f"{backend} computes in {' or '.join(dtypes)} here, not in {visible(dtype)}"
+            raise typer.BadParameter(message, param_hint="--dtype")
     if dtype not in ("auto", *DTYPES):
         raise typer.BadParameter(f"expected auto, {', '.join(DTYPES)}, got {visible(dtype)}", param_hint="--dtype")
     with wrong_usage("--model"):
-        return Scorer.from_pretrained(model, backend=backend, device=device, dtype=dtype, **options)
+        try:
+            return Scorer.from_pretrained(model, backend=backend, device=device, dtype=dtype, **options)
+        except ImportError as error:  # of what an export needs
+            raise typer.BadParameter(sentence(error), param_hint="--backend") from None
 
 
 def _quiet_transformers() -> None:

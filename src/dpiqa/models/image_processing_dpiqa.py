@@ -98,30 +98,11 @@ class DPIQAImageProcessor(PilBackend):
     def read_photo(
         self, source: ImageSource, *, max_pixels: int = DEFAULT_MAX_PIXELS, formats: Sequence[str] | None = None
     ) -> PhotoPixels:
-        """Opens a photo once and resizes it to the processor's size, unless `do_resize` is off.
-
-        Args:
-            source: Anything that [`dpiqa.open_image`] takes.
-            max_pixels: Refuse more pixels than this, from the header.
-            formats: Formats of files to read; see `open_image`.
-
-        Raises:
-            ImageError: See [`dpiqa.open_image`]; also OSError, ValueError and TypeError as there.
-        """
+        """Opens a photo and resizes it: [`PhotoReader.read_photo`] with the processor's settings."""
         return self._reader.read_photo(source, max_pixels=max_pixels, formats=formats)
 
     def normalise(self, pixels: np.ndarray) -> np.ndarray:
-        """Pixels -> what a model takes.
-
-        Args:
-            pixels: (..., height, width, 3) uint8 of [`read_photo`].
-
-        Returns:
-            (..., 3, height, width) float32. In memory the channels stay last.
-
-        Raises:
-            ValueError: When the shape or the type is another one.
-        """
+        """Pixels -> what a model takes: [`PhotoReader.normalise`] with the processor's settings."""
         return self._reader.normalise(pixels)
 
     def settings(self) -> dict[str, Any]:

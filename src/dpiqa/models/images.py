@@ -135,21 +135,6 @@ def open_image(
     return image
 
 
-def open_with_size(
-    source: ImageSource,
-    *,
-    max_pixels: int = DEFAULT_MAX_PIXELS,
-    cover: tuple[int, int] | None = None,
-    formats: Sequence[str] | None = None,
-) -> Opened:
-    """Does the work of [`open_image`] and tells the original size.
-
-    The image may be the caller's own, which saves a copy: read from it and leave it as it is.
-    """
-    with contextlib.ExitStack() as held:
-        return _open(source, max_pixels, cover, formats, held)
-
-
 @contextlib.contextmanager
 def opened(
     source: ImageSource,
@@ -158,10 +143,11 @@ def opened(
     cover: tuple[int, int] | None = None,
     formats: Sequence[str] | None = None,
 ) -> Iterator[Opened]:
-    """Opens a photo as [`open_with_size`] does, for the length of a block: its pixels are given back at the end.
+    """Opens a photo as [`open_image`] does, with its original size, for the length of a block.
 
-    The threads of a process hold `dpiqa.models.pixel_budget.PIXELS_AT_ONCE` pixels together; others wait, and a photo
-    with more of them is held alone.
+    The image may be the caller's own, which saves a copy: read from it and leave it as it is. The threads of a process
+    hold `dpiqa.models.pixel_budget.PIXELS_AT_ONCE` pixels together; others wait, and a photo with more of them is held
+    alone.
     """
     with contextlib.ExitStack() as held:
         photo = _open(source, max_pixels, cover, formats, held)
@@ -253,7 +239,7 @@ def _open_file(path: str | os.PathLike[str]) -> BinaryIO:
         raise ImageError(
             name,
             "this is a folder, not a photo. List the photos in it with "
-            "dpiqa.scoring.image_files.find_images([folder]).paths, or score it with the command dpiqa score.",
+            "find_images([folder]).paths of dpiqa.scoring.image_files, or score it with the command dpiqa score.",
         )
     if not stat.S_ISREG(mode):
         raise ImageError(name, "this is not a regular file.")

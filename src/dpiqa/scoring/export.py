@@ -17,16 +17,26 @@ from typing import Any
 import numpy as np
 import torch
 
-from ..models.images import ImageSource
+from ..extras import how_to_install
+from ..models.images import OPENING_ERRORS, ImageSource, describe, reason_of
 from ..models.modeling_dpiqa_student import BACKBONE_STRIDE, DPIQAStudent
 from ..version import __version__
 from .backends.exported import EXPORT_JSON, ExportedBackend
 from .backends.torch_backend import TorchBackend
 from .checkpoint_source import local_folder, model_type_of
-from .export_check import Agreement, ExportError, check_agreement, check_shapes
+from .export_check import (
+    Agreement,
+    ExportError,
+    ExportToleranceError,
+    check_agreement,
+    check_shapes,
+    size_of,
+    takes_any_size,
+)
 from .folded_student import fold_student
 from .pixel_network import PixelNetwork
 
+_log = logging.getLogger(__name__)
 _MIN_CALIBRATION, _MAX_CALIBRATION = 50, 300
 
 
@@ -46,7 +56,8 @@ def export_student(
         backend: "onnx" or "openvino".
         folder: Where to: no such folder yet, or an empty one.
         quantize: "int8" for weights and activations of 8 bits, calibrated on the photos; None keeps float32.
-        photos: Real photos, anything that [`dpiqa.open_image`] takes, to compare scores on; at least 50 for int8.
+        photos: Real photos, anything that [`dpiqa.open_image`] takes, to compare scores on, at least 50 for int8;
+            those that cannot be opened are left out.
         **hub: `revision`, `cache_dir` and `local_files_only`, as in `Scorer.from_pretrained`.
 
     Returns:
@@ -57,24 +68,23 @@ def export_student(
             is left then.
         ValueError: When an argument is another one, or there are too few photos.
         OSError: When there is no such checkpoint, or the folder has something in it.
-        ImageError: When a photo cannot be opened.
         ImportError: When the backend is not installed.
     """
     if backend not in _WRITE or quantize not in (None, "int8"):
         raise ValueError(f"Expected onnx or openvino, and int8 or nothing to quantize to: got {backend}, {quantize}.")
-    if quantize and len(photos) < _MIN_CALIBRATION:
-        raise ValueError(
-            f"int8 is calibrated on real photos: expected at least {_MIN_CALIBRATION} of them, got {len(photos)}."
-        )
-    target = Path(folder)
+    target = Path(os.path.realpath(folder))
     if target.exists() and (not target.is_dir() or any(target.iterdir())):
-        raise FileExistsError(f"{target} exists and is no empty folder: name another one.")
+        raise FileExistsError(f"{target} exists and is not empty: name another folder.")
     checkpoint = local_folder(source, **hub)
     kind = model_type_of(checkpoint, source)
     if kind != "dpiqa-student":
         raise ExportError(f"{source} cannot be exported: expected a student, found a teacher.")
     reference = TorchBackend.from_pretrained(checkpoint, kind, device="cpu", dtype="float32")
-    sample = [reference.reader.read_photo(photo).pixels for photo in photos]
+    sample = _read(reference, photos)
+    if quantize and len(sample) < _MIN_CALIBRATION:
+        raise ValueError(
+            f"int8 is calibrated on real photos: expected at least {_MIN_CALIBRATION} of them, got {len(sample)}."
+        )
     target.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=f".{target.name}.", dir=target.parent) as temporary:
         written = Path(temporary) / target.name
@@ -82,9 +92,9 @@ def export_student(
         for name in ("config.json", "preprocessor_config.json"):
             shutil.copyfile(checkpoint / name, written / name)
         notes = {"source": str(source), "backend": backend, "quantized": quantize, "dpiqa": __version__}
+        notes["fingerprint"] = reference.fingerprint
         _write_json(written / EXPORT_JSON, notes)
-        with _quietly():
-            _WRITE[backend](_network_of(reference), written, quantize, sample[:_MAX_CALIBRATION])
+        _write_network(reference, backend, written, quantize, sample[:_MAX_CALIBRATION])
         agreements = _check(reference, backend, written, quantize, sample)
         _write_json(written / EXPORT_JSON, notes | {"agreement": [asdict(agreement) for agreement in agreements]})
         _write_card(checkpoint, written, agreements)
@@ -99,10 +109,10 @@ class _Network:
         self.module = network.eval()
         self.example = torch.zeros((2, *size, 3), dtype=torch.uint8)
         self.num_outputs = len(network(self.example))
-        # A side of one feature is a case of its own to torch.export.
-        least = 2 * BACKBONE_STRIDE
-        sides = {1: torch.export.Dim("height", min=least), 2: torch.export.Dim("width", min=least)}
-        self.dynamic = {0: torch.export.Dim("batch")} | (sides if any_size else {})
+        self.dynamic = {0: torch.export.Dim("batch")}
+        if any_size:
+            # A side of one feature is a case of its own to torch.export.
+            self.dynamic |= {n + 1: torch.export.Dim(side, min=2 * BACKBONE_STRIDE) for n, side in enumerate("hw")}
 
     def program(self) -> torch.export.ExportedProgram:
         return torch.export.export(self.module, (self.example,), dynamic_shapes=(self.dynamic,))
@@ -111,10 +121,35 @@ class _Network:
 def _network_of(reference: TorchBackend) -> _Network:
     model, reader = reference.model, reference.reader
     assert isinstance(model, DPIQAStudent)
-    size = (reader.size["height"], reader.size["width"]) if reader.do_resize else (224, 320)
     network = PixelNetwork(fold_student(model), reader)
     with torch.inference_mode():
-        return _Network(network, size, any_size=model.config.head == "pooled")
+        return _Network(network, size_of(reference), any_size=takes_any_size(reference))
+
+
+def _write_network(
+    reference: TorchBackend, backend: str, folder: Path, quantize: str | None, photos: list[np.ndarray]
+) -> None:
+    try:
+        with _quietly():
+            _WRITE[backend](_network_of(reference), folder, quantize, photos)
+    except ImportError as error:
+        raise ImportError(f"{error.name}, for the export, is not installed: {how_to_install(backend)}.") from None
+    except OSError:
+        raise
+    except Exception as error:  # exporters raise nearly anything on a network that they cannot express
+        reason = next(iter(str(error).splitlines()), type(error).__name__)
+        raise ExportError(f"{reference.source} cannot be exported for {backend}: {reason}") from error
+
+
+def _read(reference: TorchBackend, photos: Sequence[ImageSource]) -> list[np.ndarray]:
+    """The photos' pixels; those that cannot be opened are named and left out."""
+    pixels = []
+    for photo in photos:
+        try:
+            pixels.append(reference.reader.read_photo(photo).pixels)
+        except OPENING_ERRORS as error:
+            _log.warning("%s is left out: %s", describe(photo), reason_of(error, describe(photo)))
+    return pixels
 
 
 def _write_onnx(network: _Network, folder: Path, quantize: str | None, photos: list[np.ndarray]) -> None:
@@ -158,7 +193,10 @@ def _write_openvino(network: _Network, folder: Path, quantize: str | None, photo
 
         calibration = nncf.Dataset([photo[None] for photo in photos])
         model = nncf.quantize(model, calibration, subset_size=len(photos), preset=nncf.QuantizationPreset.MIXED)
-    openvino.save_model(model, folder / "openvino_model.xml", compress_to_fp16=False)
+    try:
+        openvino.save_model(model, folder / "openvino_model.xml", compress_to_fp16=False)
+    except RuntimeError as error:  # as on a full disk
+        raise OSError(f"OpenVINO cannot write to {folder}: {error}") from None
 
 
 _WRITE: dict[str, Callable[[_Network, Path, str | None, list[np.ndarray]], None]] = {
@@ -177,7 +215,10 @@ def _check(
     check_shapes(reference, exported)
     agreements = [check_agreement(reference, exported, photos, quantized=quantize)]
     if quantize is None and "bfloat16" in kind.dtypes_here():
-        agreements.append(check_agreement(reference, kind(folder, dtype="bfloat16"), photos))
+        try:
+            agreements.append(check_agreement(reference, kind(folder, dtype="bfloat16"), photos))
+        except ExportToleranceError as error:  # float32 can be used all the same, and nothing else
+            _log.warning("%s", error)
     return agreements
 
 
@@ -187,7 +228,8 @@ def _write_card(checkpoint: Path, folder: Path, agreements: list[Agreement]) -> 
     lines = [
         "\n## Exported form\n",
         f"These files were exported by dpiqa {__version__} for {agreements[0].backend}. "
-        "`dpiqa.Scorer.from_pretrained` loads this folder. When they were written, their scores were compared:\n",
+        "With the path of this folder, `dpiqa score --model PATH` and `Scorer.from_pretrained(PATH)` score with them. "
+        "When they were written, their scores were compared:\n",
         *(f"- {agreement}." for agreement in agreements),
     ]
     (folder / "README.md").write_text(text.rstrip() + "\n" + "\n".join(lines) + "\n", encoding="utf-8")

@@ -78,8 +78,8 @@ def check_shapes(reference: Backend, exported: Backend) -> None:
     Raises:
         ExportShapeError: When their shapes differ.
     """
-    sizes = [_size(reference)]
-    if not reference.reader.do_resize:
+    sizes = [size_of(reference)]
+    if takes_any_size(reference):
         sizes.append((96, 160))
     for size in sizes:
         for count in (1, 3):
@@ -105,7 +105,7 @@ def check_agreement(
     Raises:
         ExportToleranceError: When they differ by more than the type allows.
     """
-    photos = photos or pictures(*_size(reference))
+    photos = photos or pictures(*size_of(reference))
     expected, found = ([float(b(photo[None])[0][0]) for photo in photos] for b in (reference, exported))
     differences = np.abs(np.subtract(expected, found))
     enough = len(photos) >= _MIN_PHOTOS
@@ -114,15 +114,15 @@ def check_agreement(
     agreement = Agreement(exported.name, dtype, len(photos), float(differences.max()), float(differences.mean()), srcc)
     if dtype == "float32":
         agrees = agreement.largest <= FLOAT32_TOLERANCE
-        limit = f"a largest difference of {FLOAT32_TOLERANCE}"
+        limit = f"a largest difference of at most {FLOAT32_TOLERANCE}"
     elif srcc is not None:
         agrees = srcc >= MIN_SRCC[dtype]
-        limit = f"a SRCC of {MIN_SRCC[dtype]}"
+        limit = f"an SRCC of at least {MIN_SRCC[dtype]}"
     else:
         agrees = agreement.largest <= BFLOAT16_TOLERANCE
-        limit = f"a largest difference of {BFLOAT16_TOLERANCE}"
+        limit = f"a largest difference of at most {BFLOAT16_TOLERANCE}"
     if not agrees:  # also when a score is no number
-        raise ExportToleranceError(f"{agreement}: expected {limit} at worst.")
+        raise ExportToleranceError(f"{agreement}: {limit} is required.")
     return agreement
 
 
@@ -130,10 +130,16 @@ def _shapes(outputs: tuple[np.ndarray, np.ndarray | None]) -> list[tuple[int, ..
     return [output.shape for output in outputs if output is not None]
 
 
-def _size(backend: Backend) -> tuple[int, int]:
-    if not backend.reader.do_resize:
-        return (224, 320)
-    return backend.reader.size["height"], backend.reader.size["width"]
+def takes_any_size(backend: Backend) -> bool:
+    """Whether photos of several sizes come to the network."""
+    return not backend.reader.do_resize and backend.config.head == "pooled"
+
+
+def size_of(backend: Backend) -> tuple[int, int]:
+    """(height, width) of the photos that come to the network, or of some of them."""
+    if backend.reader.do_resize:
+        return backend.reader.size["height"], backend.reader.size["width"]
+    return (224, 320) if takes_any_size(backend) else (backend.config.image_size, backend.config.image_size)
 
 
 __all__ = [
@@ -144,4 +150,6 @@ __all__ = [
     "check_agreement",
     "check_shapes",
     "pictures",
+    "size_of",
+    "takes_any_size",
 ]

@@ -11,7 +11,7 @@ from ..models.modeling_dpiqa_student import DPIQAStudent
 
 
 def fold_student(model: DPIQAStudent) -> DPIQAStudent:
-    """Makes a copy of a student that scores the same, a third faster on a CPU, and cannot be trained.
+    """Makes a copy of a student that scores the same, faster on a CPU, and cannot be trained.
 
     Batch normalisation becomes part of the convolution before it, padding that is the same on all sides part of the
     convolution after it, and activations overwrite their input.

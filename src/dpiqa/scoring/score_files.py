@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
+from .checkpoint_source import read_json
 from .rows import FORMATS, Row
 
 
@@ -112,14 +113,17 @@ def open_writer(
         num_failed = 0
         if resume and part.exists():
             _check_model(note, model, part)
-            for row in kind.repair(part):
-                done[row["path"]] += 1
-                num_failed += bool(row["error"])
-        elif part.is_dir():
-            shutil.rmtree(part)
+            try:
+                for row in kind.repair(part):
+                    done[row["path"]] += 1
+                    num_failed += bool(row["error"])
+            except (KeyError, TypeError, ValueError) as error:
+                raise ValueError(f"{part} holds no rows of scores ({error}): begin anew with --overwrite") from None
         else:
-            part.unlink(missing_ok=True)
-        note.write_text(json.dumps(dict(model or {})), encoding="utf-8")
+            _remove(part)
+            unfinished = note.with_name(f"{note.name}.new")
+            unfinished.write_text(json.dumps(dict(model or {})), encoding="utf-8")
+            os.replace(unfinished, note)
         rows = kind(part)
         try:
             yield ScoreFile(rows, done, num_failed)
@@ -127,6 +131,17 @@ def open_writer(
             rows.close()
         kind.finish(part, path)
         note.unlink()
+
+
+def _remove(part: Path) -> None:
+    """Removes what an earlier run has left, and never what somebody else put into a folder of this name."""
+    if not part.is_dir():
+        part.unlink(missing_ok=True)
+        return
+    others = [path.name for path in part.iterdir() if path.suffix != ".parquet"]
+    if others:
+        raise FileExistsError(f"{part} is a folder with other files, such as {others[0]}: move it away")
+    shutil.rmtree(part)
 
 
 @contextmanager
@@ -145,8 +160,8 @@ def _alone(lock: Path, path: Path) -> Iterator[None]:
 
 def _check_model(note: Path, model: Mapping[str, str] | None, part: Path) -> None:
     try:
-        before = json.loads(note.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        before = read_json(note)
+    except OSError:
         before = {}
     if not model or before.get("fingerprint") != model["fingerprint"]:
         was = before.get("model", "a model that is not known")

@@ -244,7 +244,7 @@ class Scorer:
         photos = [self._read_or_error(image) for image in images]
         readable = [photo for photo in photos if isinstance(photo, PhotoPixels)]
         with nullcontext() if self.backend.parallel else self._one_at_a_time:
-            scores = iter(self._score_batch(readable, return_map))
+            scores = iter(self._score_or_error(readable, return_map))
         results = [photo if isinstance(photo, Score) else next(scores) for photo in photos]
         return [replace(result, path=path_of(image)) for result, image in zip(results, images, strict=True)]
 
@@ -256,6 +256,12 @@ class Scorer:
             return self._read(image)
         except OPENING_ERRORS as error:
             return Score(math.nan, error=reason_of(error, describe(image)))
+
+    def _score_or_error(self, batch: list[PhotoPixels], return_map: bool) -> list[Score]:
+        try:
+            return self._score_batch(batch, return_map)
+        except ValueError as error:  # pixels of a size that the network does not take
+            return [Score(math.nan, error=str(error), width=photo.width, height=photo.height) for photo in batch]
 
     def _score_batch(self, batch: list[PhotoPixels], return_map: bool) -> list[Score]:
         if not batch:

@@ -9,7 +9,7 @@ from abc import abstractmethod
 from functools import cached_property
 from pathlib import Path
 from types import SimpleNamespace
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -19,6 +19,8 @@ from ..checkpoint_source import read_json
 from .backend import Backend
 
 EXPORT_JSON = "export.json"
+# What a configuration of before a calibration, or of another head, may lack.
+_UNCALIBRATED = {"head": None, "score_quantiles": None, "interval_half_width": None, "interval_coverage": 0.9}
 
 
 class ExportedBackend(Backend):
@@ -30,11 +32,12 @@ class ExportedBackend(Backend):
         threads: How many of its calls will be made at the same time.
 
     Raises:
-        ValueError: When the network cannot be computed in this type.
+        ValueError: When the network cannot be computed in this type, or was not compared in it.
         OSError: When a file is missing or damaged.
     """
 
     file: ClassVar[str]
+    weights: ClassVar[str]
     dtypes: ClassVar[tuple[str, ...]] = ("float32",)
     device = "cpu"
     batch_size = 1
@@ -42,12 +45,20 @@ class ExportedBackend(Backend):
 
     def __init__(self, folder: str | os.PathLike[str], *, dtype: str = "auto", threads: int = 1):
         self.folder = Path(folder)
-        self.export = read_json(self.folder / EXPORT_JSON)
+        self.export = read_export(self.folder)
         self.dtype = "float32" if dtype == "auto" else dtype
         if self.dtype not in self.dtypes_here():
             raise ValueError(f"{self.name} computes in {' or '.join(self.dtypes_here())} here, not in {dtype!r}.")
-        self.config = SimpleNamespace(**read_json(self.folder / "config.json"))
-        self.reader = PhotoReader.from_settings(read_json(self.folder / "preprocessor_config.json"))
+        compared = {agreement["dtype"] for agreement in self.export.get("agreement", ())} | {"float32"}
+        if "agreement" in self.export and self.dtype not in compared:
+            raise ValueError(f"{folder} did not agree with PyTorch in {dtype} when it was exported: take float32.")
+        self.config = SimpleNamespace(**(_UNCALIBRATED | read_json(self.folder / "config.json")))
+        settings = self.folder / "preprocessor_config.json"
+        try:
+            self.reader = PhotoReader.from_settings(read_json(settings))
+            self.reader.table()
+        except (TypeError, ValueError) as error:
+            raise OSError(f"{settings} is that of no processor: {error}.") from None
         self.source = self.export["source"]
         self._load(threads)
 
@@ -70,13 +81,26 @@ class ExportedBackend(Backend):
 
     @cached_property
     def fingerprint(self) -> str:
-        """See [`Backend.fingerprint`]: over the exported files, the reader, the type and the kind of backend."""
-        digest = hashlib.sha256()
-        for path in sorted(self.folder.glob(f"{Path(self.file).stem}.*")):
-            digest.update(path.read_bytes())
+        """See [`Backend.fingerprint`]: over the exported weights, what they were exported from, reader and type."""
+        digest = hashlib.sha256((self.folder / self.weights).read_bytes())
+        digest.update(self.export["fingerprint"].encode())
         settings = [PIXELS_VERSION, self.name, self.dtype, self.reader.settings()]
         digest.update(json.dumps(settings, sort_keys=True, default=str).encode())
         return digest.hexdigest()[:32]
 
 
-__all__ = ["EXPORT_JSON", "ExportedBackend"]
+def read_export(folder: Path) -> dict[str, Any]:
+    """What was noted when a folder was exported.
+
+    Raises:
+        OSError: When the note is damaged.
+    """
+    path = folder / EXPORT_JSON
+    export = read_json(path)
+    for name in ("backend", "source", "fingerprint"):
+        if not isinstance(export.get(name), str):
+            raise OSError(f"{path} is damaged: expected a text as {name}, found {export.get(name)!r}.")
+    return export
+
+
+__all__ = ["EXPORT_JSON", "ExportedBackend", "read_export"]

@@ -8,14 +8,14 @@ import os
 import platform
 import shutil
 import sys
-from importlib.metadata import version
+from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ...extras import how_to_install
-from ..checkpoint_source import local_folder, model_type_of, read_json
-from .exported import EXPORT_JSON, ExportedBackend
+from ..checkpoint_source import local_folder, model_type_of
+from .exported import EXPORT_JSON, ExportedBackend, read_export
 
 if TYPE_CHECKING:
     from .backend import Backend
@@ -25,7 +25,7 @@ _log = logging.getLogger(__name__)
 EXPORTED = {"openvino": "openvino", "onnx": "onnxruntime"}
 BACKENDS = ("torch", *EXPORTED)
 # Raised when what is exported changes, so that what an older version exported is not found any more.
-_EXPORT_VERSION = 1
+_EXPORT_VERSION = 2
 
 
 def load_backend(
@@ -59,7 +59,9 @@ def load_backend(
     folder = local_folder(source, **hub)
     kind = model_type_of(folder, source)
     if (folder / EXPORT_JSON).is_file():
-        exported_for = read_json(folder / EXPORT_JSON)["backend"]
+        exported_for = read_export(folder)["backend"]
+        if exported_for not in EXPORTED:
+            raise OSError(f"{folder / EXPORT_JSON} is damaged: expected onnx or openvino, found {exported_for!r}.")
         if backend not in (None, "auto", exported_for):
             raise ValueError(f"{source} was exported for {exported_for}, and cannot be computed with {backend}.")
         return _load_exported(folder, exported_for, device, dtype, threads)
@@ -69,12 +71,10 @@ def load_backend(
         return _load_exported(_exported_form(folder, backend, source), backend, device, dtype, threads)
     if backend == "auto" and kind == "dpiqa-student":
         for name in _worth_a_try(device, dtype):
-            from ..export_check import ExportError
-
             try:
                 return _load_exported(_exported_form(folder, name, source), name, device, dtype, threads)
-            except ExportError:  # it does not agree with PyTorch here
-                continue
+            except (ValueError, OSError, ImportError) as error:  # PyTorch, in the end, always can
+                _log.warning("Scoring goes on without %s: %s", name, error)
     from .torch_backend import TorchBackend
 
     return TorchBackend.from_pretrained(folder, kind, device=device, dtype=dtype, source=source)
@@ -103,7 +103,7 @@ def exported_class(backend: str) -> type[ExportedBackend]:
 
 
 def _load_exported(folder: Path, backend: str, device: Any, dtype: str, threads: int) -> Backend:
-    if str(device) not in ("auto", "cpu"):
+    if str(device).partition(":")[0] not in ("auto", "cpu"):
         raise ValueError(f"{backend} computes on the CPU only, not on {device}: take torch, or the device cpu.")
     return exported_class(backend)(folder, dtype=dtype, threads=threads)
 
@@ -111,7 +111,7 @@ def _load_exported(folder: Path, backend: str, device: Any, dtype: str, threads:
 def _worth_a_try(device: Any, dtype: str) -> list[str]:
     """Backends for "auto" to try before PyTorch: none where there may be something faster than the CPU."""
     accelerated = sys.platform == "darwin" or os.path.exists("/dev/nvidiactl") or shutil.which("nvidia-smi")
-    if str(device) not in ("auto", "cpu") or (str(device) == "auto" and accelerated):
+    if str(device).partition(":")[0] not in ("auto", "cpu") or (str(device) == "auto" and accelerated):
         return []
     names = installed_backends()[:-1]
     return [name for name in names if dtype == "auto" or dtype in exported_class(name).dtypes_here()]
@@ -142,14 +142,15 @@ def _exported_form(folder: Path, backend: str, source: str | os.PathLike[str]) -
     except ExportError as error:
         refused.write_text(str(error), encoding="utf-8")
         raise
-    except FileExistsError:  # another process was faster
+    except OSError:  # as when another process was faster
         if not (form / EXPORT_JSON).is_file():
             raise
     return form
 
 
 def _content_key(folder: Path, backend: str) -> str:
-    digest = hashlib.sha256(f"{_EXPORT_VERSION} {version(EXPORTED[backend])} {platform.machine()}".encode())
+    module = import_module(EXPORTED[backend])  # its distribution may have another name, as onnxruntime-gpu
+    digest = hashlib.sha256(f"{_EXPORT_VERSION} {module.__version__} {platform.machine()}".encode())
     for path in sorted([*folder.glob("*.safetensors*"), folder / "config.json", folder / "preprocessor_config.json"]):
         digest.update(path.name.encode())
         digest.update(path.read_bytes())

@@ -12,7 +12,7 @@ class OnnxBackend(ExportedBackend):
     """Computes with ONNX Runtime; see [`dpiqa.scoring.backends.exported.ExportedBackend`]."""
 
     name = "onnx"
-    file = "model.onnx"
+    file = weights = "model.onnx"
 
     def _load(self, threads: int) -> None:
         options = onnxruntime.SessionOptions()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 
 import numpy as np
@@ -17,7 +18,7 @@ class OpenvinoBackend(ExportedBackend):
     """
 
     name = "openvino"
-    file = "openvino_model.xml"
+    file, weights = "openvino_model.xml", "openvino_model.bin"
     dtypes = ("float32", "bfloat16")
 
     @classmethod
@@ -31,7 +32,8 @@ class OpenvinoBackend(ExportedBackend):
         try:
             model = core.read_model(path)
         except RuntimeError as error:
-            raise OSError(f"{path} cannot be read by OpenVINO: {str(error).splitlines()[0]}") from None
+            reason = [line for line in str(error).splitlines() if line.strip()][-1]
+            raise OSError(f"{path} cannot be read by OpenVINO: {reason}") from None
         if self.reader.do_resize:  # photos come in one size: what does not have to be dynamic is faster
             model.reshape([-1, self.reader.size["height"], self.reader.size["width"], 3])
         options = {
@@ -40,12 +42,18 @@ class OpenvinoBackend(ExportedBackend):
             "INFERENCE_NUM_THREADS": threads,
         }
         self._compiled = core.compile_model(model, "CPU", options)
+        self._process = os.getpid()
         self._of_thread = threading.local()
         # Its Python binding sets itself up in the first call; two first calls at once wait for each other for ever.
         side = self.reader.size if self.reader.do_resize else {"height": 64, "width": 64}
         self._run(np.zeros((1, side["height"], side["width"], 3), np.uint8))
 
     def _run(self, pixels: np.ndarray) -> tuple[np.ndarray, ...]:
+        if os.getpid() != self._process:  # its threads are not here, and it would wait for them for ever
+            raise RuntimeError(
+                "OpenVINO cannot compute in a process that was forked. Take the backend onnx or torch, or leave "
+                "num_proc out."
+            )
         if not hasattr(self._of_thread, "request"):
             self._of_thread.request = self._compiled.create_infer_request()
         outputs = self._of_thread.request.infer([pixels])
