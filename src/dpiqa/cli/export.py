@@ -26,13 +26,13 @@ class Quantization(StrEnum):
 
 
 def export(
-    format: Annotated[Format, typer.Option("--format", help="What computes it.")],
+    format: Annotated[Format, typer.Option("--format", help="The runtime to export for.")],
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder for it, new or empty.")],
     model: Annotated[
         str | None, typer.Option(help="Folder or Hub id of a student.", show_default="the bundled student")
     ] = None,
     quantize: Annotated[
-        Quantization | None, typer.Option(help="Weights and activations of 8 bits, calibrated on --photos.")
+        Quantization | None, typer.Option(help="Use 8 bits for weights and activations; needs --photos.")
     ] = None,
     photos: Annotated[
         list[str] | None,
@@ -41,8 +41,8 @@ def export(
 ) -> None:
     """Write a student for ONNX Runtime or OpenVINO, and compare its scores with PyTorch's.
 
-    `dpiqa score --model FOLDER` then scores with it. Nothing is written when the scores differ by more than rounding:
-    by 0.0001 in float32, or a rank correlation (SRCC) below 0.999 in bfloat16 and 0.995 in int8.
+    `dpiqa score --model FOLDER` then scores with it. Nothing is written when the scores are too far from
+    PyTorch's: by more than 0.0001 in float32, or with a rank correlation (SRCC) under 0.995 in int8.
     """
     from ..checkpoints import bundled_checkpoint
     from ..scoring.export import export_student

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
+from .commands import discard_stdout
 from .load import find_photos, load_scorer, skipped
 from .terminal import print_table, sentence, visible, wrong_usage
 
@@ -262,9 +263,8 @@ def _one_sentence(output: Path | None) -> Iterator[None]:
 def _stop(reason: str | None, status: int, output: Path | None) -> NoReturn:
     from ..scoring.score_files import part_of
 
-    if output is None and sys.stdout is sys.__stdout__ and sys.stdout is not None:
-        # What could not be written is still in its buffer, and Python would try again on its way out.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    if output is None:
+        discard_stdout()
     if reason is not None:
         part = None if output is None else part_of(output)
         kept = ""
