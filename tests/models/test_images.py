@@ -18,7 +18,7 @@ from dpiqa.models.images import (
     ImageTooSmallError,
     UnsupportedImageError,
     open_image,
-    open_with_size,
+    opened,
 )
 from support.images import encoded, mean_difference
 
@@ -118,9 +118,9 @@ class TestOrientation:
         stored = photo if orientation == 1 else photo.transpose(undo[orientation])
         exif = Image.Exif()
         exif[0x0112] = orientation
-        opened = open_with_size(encoded(stored, quality=95, exif=exif), cover=cover)
-        assert (opened.width, opened.height) == photo.size
-        assert mean_difference(opened.image, photo.resize(opened.image.size)) < 5
+        with opened(encoded(stored, quality=95, exif=exif), cover=cover) as found:
+            assert (found.width, found.height) == photo.size
+            assert mean_difference(found.image, photo.resize(found.image.size)) < 5
 
     @pytest.mark.filterwarnings("ignore:Corrupt EXIF data:UserWarning")
     def test_broken_exif_is_ignored(self, photo):
@@ -259,9 +259,9 @@ class TestContainers:
 
 class TestScaledDecoding:
     def test_a_large_jpeg_is_decoded_at_the_smallest_scale_that_covers(self, photo):
-        opened = open_with_size(encoded(photo.resize((2560, 1708))), cover=(320, 320))
-        assert (opened.width, opened.height) == (2560, 1708)
-        assert opened.image.size == (640, 427)
+        with opened(encoded(photo.resize((2560, 1708))), cover=(320, 320)) as found:
+            assert (found.width, found.height) == (2560, 1708)
+            assert found.image.size == (640, 427)
 
     def test_without_cover_every_pixel_is_decoded(self, photo):
         assert open_image(encoded(photo.resize((2560, 1708)))).size == (2560, 1708)
