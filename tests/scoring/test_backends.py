@@ -5,6 +5,7 @@ import math
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 
@@ -189,6 +190,22 @@ def test_a_photo_that_cannot_be_opened_is_left_out_of_the_comparison(tiny_export
     pytest.importorskip("onnxruntime")
     [agreement] = export_student(tiny_exportable, "onnx", tmp_path / "x", photos=[photo, b"", photo])
     assert agreement.photos == 2
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGCHLD"), reason="children send no signal here")
+@pytest.mark.slow
+def test_a_signal_after_two_openvino_scorers_are_gone_kills_nobody(exported):
+    script = (
+        "import dpiqa, faulthandler, signal, subprocess, sys\n"
+        "faulthandler.enable()\n"  # handles signals on a stack of its own
+        "signal.signal(signal.SIGCHLD, lambda *_: None)\n"
+        f"scorers = [dpiqa.Scorer.from_pretrained({str(exported['openvino'])!r}) for _ in range(2)]\n"
+        "del scorers[0]\n"
+        "del scorers[0]\n"
+        "for _ in range(20):\n"
+        "    subprocess.run([sys.executable, '-V'], stdout=subprocess.DEVNULL)\n"
+    )
+    subprocess.run([sys.executable, "-c", script], check=True, timeout=120)
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="processes are not forked here")

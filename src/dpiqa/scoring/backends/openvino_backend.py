@@ -4,11 +4,23 @@ from __future__ import annotations
 
 import os
 import threading
+from functools import cache
 
 import numpy as np
 import openvino
 
 from .exported import ExportedBackend
+
+
+@cache
+def _core() -> openvino.Core:
+    """The one core of this process, which stays.
+
+    Each of them replaces the stack on which the thread handles signals, and puts back what it found when it goes. The
+    second of two that go in the order in which they came leaves the first one's, which is freed: the next signal then
+    kills the process.
+    """
+    return openvino.Core()
 
 
 class OpenvinoBackend(ExportedBackend):
@@ -23,11 +35,11 @@ class OpenvinoBackend(ExportedBackend):
 
     @classmethod
     def dtypes_here(cls) -> tuple[str, ...]:
-        native = "BF16" in openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+        native = "BF16" in _core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
         return cls.dtypes if native else ("float32",)
 
     def _load(self, threads: int) -> None:
-        core = openvino.Core()
+        core = _core()
         path = str(self.folder / self.file)
         try:
             model = core.read_model(path)
