@@ -97,7 +97,7 @@ def test_rows_in_files(folder, score, tmp_path, suffix, read):
 
 def test_maps(folder, score, tmp_path):
     result = score("in", "--maps", "maps")
-    assert "1 maps not written, the first since" in result.stderr  # the longest name
+    assert "1 map not written, the first since" in result.stderr  # the longest name
     assert len(list((tmp_path / "maps" / "in").iterdir())) == len(NAMES) - 1
 
 

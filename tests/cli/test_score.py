@@ -66,7 +66,7 @@ class TestRows:
         assert tuple(rows[0]) == COLUMNS
         assert [row["path"] for row in rows] == [str(folder / "china.jpg"), str(folder / "sub" / "flower.png")]
         assert (rows[0]["width"], rows[0]["height"], rows[0]["error"]) == ("640", "427", "")
-        assert result.stderr.strip() == "2 scored by torch in float32, 1 other files skipped"
+        assert result.stderr.strip() == "2 scored by torch in float32, 1 other file skipped"
 
     def test_names_from_stdin(self, run, folder):
         result = run("-", input=f"{folder}/china.jpg\n{folder}/missing.jpg\n")
@@ -88,7 +88,7 @@ class TestRows:
         for name in ("a.CR2", "b.cr2", "c.nef"):
             (folder / name).touch()
         assert run(folder).stderr.strip() == (
-            "2 scored by torch in float32, 1 other files skipped, 3 RAW files (.CR2, .NEF): export them as JPEG first"
+            "2 scored by torch in float32, 1 other file skipped, 3 RAW files (.CR2, .NEF): export as JPEG first"
         )
 
     def test_a_raw_file_that_is_named_is_an_error(self, run, folder):
@@ -137,7 +137,7 @@ class TestMaps:
         result = run("photos", "--maps", "maps")
         assert len(rows_of(result)) == 3
         assert result.exit_code == 0
-        assert "1 maps not written, the first since" in result.stderr
+        assert "1 map not written, the first since" in result.stderr
         assert open_image("maps/photos/china.jpg.png")
 
     def test_a_full_disk_costs_maps_but_no_scores(self, run, monkeypatch):
@@ -221,7 +221,7 @@ class TestBadInput:
         (folder / f"broken_{NOT_UTF8}").write_bytes(b"")
         result = run(folder, *(["-o", tmp_path / f"scores{suffix}"] if suffix else []))
         assert result.exit_code == 0, result.output
-        assert result.stderr.startswith("3 scored by torch in float32, 1 with errors")
+        assert result.stderr.startswith("3 scored by torch in float32, 1 error")
         if suffix is None:
             assert str(folder / r"caf\xe9.jpg") in [row["path"] for row in rows_of(result)]
 
@@ -266,7 +266,7 @@ class TestWrongUsage:
             (["photos", "--batch-size", "0"], "batch-size"),
             (["photos", "--batch-size", "99999999999999999999"], "batch-size"),
             (["empty"], "no photos found"),
-            (["raw"], r"no photos found \(1 RAW files \(\.DNG\): export them as JPEG first\)"),
+            (["raw"], r"no photos found \(1 RAW file \(\.DNG\): export as JPEG first\)"),
         ],
     )
     def test_it_is_status_2_with_a_reason(self, folder, monkeypatch, arguments, message):

@@ -139,9 +139,7 @@ class TestReleases:
         root = release("spaq")
         (root / "TestImage" / "00003.jpg").unlink()
         (root / "TestImage" / "00004.jpg").write_bytes(b"")
-        message = (
-            r"2 of 10 images are missing or unreadable: 00003.jpg \(no such file\), 00004.jpg \(the file is empty"
-        )
+        message = r"cannot find or read 2 of 10 photos: 00003.jpg \(no such file\), 00004.jpg \(the file is empty"
         with pytest.raises(FileNotFoundError, match=message):
             load_iqa_dataset("spaq", root)
         assert len(load_iqa_dataset("spaq", root, allow_missing=True)) == 8
@@ -221,10 +219,18 @@ class TestOwnPhotos:
 
     def test_a_scale_that_does_not_fit_is_an_error(self, folder):
         Dataset.from_list(self.ROWS).to_csv(folder / "labels.csv")
-        with pytest.raises(
-            ValueError, match=r"from 1 to 5, outside of 0 to 1: give the rating scale, such as --mos-range"
-        ):
+        with pytest.raises(ValueError, match=r"run from 1 to 5, outside of the rating scale 0 to 1"):
             load_iqa_dataset(folder / "labels.csv")
+
+    def test_the_hint_is_the_range_that_was_found_not_the_one_that_was_given(self, folder):
+        rows = [row | {"mos": 12.5 * (index + 1)} for index, row in enumerate(self.ROWS)]
+        Dataset.from_list(rows).to_csv(folder / "labels.csv")
+        message = (
+            r"run from 12\.5 to 75, outside of the rating scale 1 to 5\. .* --mos-range 12 75 .*mos_range=\(12, 75\)"
+        )
+        with pytest.raises(ValueError, match=message):
+            load_iqa_dataset(folder / "labels.csv", mos_range=(1, 5))
+        assert len(load_iqa_dataset(folder / "labels.csv", mos_range=(12, 75))) == 6
 
     def test_an_image_folder_with_metadata(self, folder):
         rows = [{"file_name": row["path"], "score": index / 5} for index, row in enumerate(self.ROWS)]
@@ -257,7 +263,7 @@ class TestOwnPhotos:
     def test_rows_that_stand_twice_are_told_and_used_once(self, folder, caplog):
         Dataset.from_list([*self.ROWS, self.ROWS[0]]).to_csv(folder / "labels.csv")
         assert len(load_iqa_dataset(folder / "labels.csv", mos_range=(1, 5))) == 6
-        assert "1 rows repeat another" in caplog.text
+        assert "1 repeated row left out" in caplog.text
 
     def test_a_byte_order_mark_is_no_part_of_a_column(self, folder):
         (folder / "labels.csv").write_text("path,mos\nphotos/0.png,0.5\n", encoding="utf-8-sig")
@@ -440,7 +446,7 @@ def test_any_data_set_with_images_and_scores(tmp_path):
     Dataset.from_list(pictures).cast_column("image", Image()).to_parquet(tmp_path / "hub" / "train.parquet")
     dataset = load_iqa_dataset(tmp_path / "hub", mos_range=(0, 4), cache_dir=str(tmp_path / "cache"))
     assert dataset["mos"][:] == pytest.approx(np.linspace(0, 1, 5))
-    with pytest.raises(ValueError, match="outside of 0 to 1"):
+    with pytest.raises(ValueError, match="outside of the rating scale 0 to 1"):
         load_iqa_dataset(tmp_path / "hub", cache_dir=str(tmp_path / "cache"))
     assert json.dumps(dataset[0]["reference"]) == "null"
 

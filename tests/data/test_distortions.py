@@ -115,7 +115,7 @@ class TestDistortedSet:
         assert result.exit_code == 0, result.output
         assert result.stdout.endswith("out: 1 of 3 photos, each with its distorted versions\n")
         assert f"{tmp_path / 'in' / 'pipe.png'} is left out: not a regular file" in result.stderr
-        assert "1 RAW files (.NEF): export them as JPEG first" in result.stderr
+        assert "1 RAW file (.NEF): export as JPEG first" in result.stderr
 
     def test_the_command_does_not_blame_the_photos_for_the_folder(self, save, photo, tmp_path):
         save(photo, "in/x.png")
@@ -144,7 +144,10 @@ class TestDistortedSet:
     @pytest.mark.parametrize(
         ("spoil", "message"),
         [
-            (lambda folder, text: (folder / "photo--jpeg-3.png").unlink(), "1 of 6 photos are missing"),
+            (
+                lambda folder, text: (folder / "photo--jpeg-3.png").unlink(),
+                "lacks 1 of 6 photos, such as photo--jpeg-3.png",
+            ),
             (lambda folder, text: (folder / "distortions.csv").write_text(text[:-40]), "is cut off|lacks 1 photos"),
             (
                 lambda folder, text: (folder / "distortions.csv").write_text(text.split("\n")[0]),

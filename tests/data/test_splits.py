@@ -9,7 +9,7 @@ from PIL import Image, ImageEnhance
 
 from dpiqa.data import assign_splits, load_iqa_splits, split_digest
 from dpiqa.data.images import identical_images
-from dpiqa.data.scenes import near_duplicates, scene_groups, scene_hashes
+from dpiqa.data.scenes import near_duplicates, scene_groups, scene_hashes, scene_names
 from support import releases
 from support.images import encoded
 
@@ -98,6 +98,20 @@ def as_column(photo):
 
 
 class TestScenes:
+    def test_the_order_of_a_table_does_not_matter(self, tmp_path):
+        rows = [f"{index}.png,{index / 40}" for index in range(40)]
+        releases.save_pictures(tmp_path, [row.split(",")[0] for row in rows])
+        digests = []
+        for ordered in (rows, rows[::-1], rows[7:] + rows[:7]):
+            (tmp_path / "photos.csv").write_text("\n".join(["path,mos", *ordered]))
+            digests.append(load_iqa_splits(tmp_path / "photos.csv", split_by="scene").digest)
+        assert len(set(digests)) == 1
+
+    def test_a_scene_has_the_name_of_one_of_its_photos(self):
+        hashes = np.zeros((4, 256), bool)
+        hashes[1] = hashes[3] = True
+        assert scene_names(["d", "b", "c", "a"], hashes) == ["c", "a", "c", "a"]
+
     def test_the_same_scene_is_one_group(self, photos):
         darker = ImageEnhance.Brightness(photos[0]).enhance(0.7)
         smaller = photos[0].resize((320, 214))

@@ -195,7 +195,7 @@ class TestDamagedPhoto:
     def test_it_is_named(self, evaluate, sets, damaged, caplog, options, consequence):
         first = load_iqa_splits("spaq", sets / "spaq")["train"]["name"][0]
         evaluate("--split", "train", *options, data=["spaq"])
-        assert f"spaq: 1 of {damaged} photos have no score: {first} (" in caplog.text
+        assert f"spaq: no score for 1 of {damaged} photos: {first} (" in caplog.text
         assert f"They are {consequence}." in caplog.text
 
     def test_counts_are_medians_over_seeds_as_figures_are(self, sets, tiny_checkpoint):
@@ -261,7 +261,7 @@ class TestWhatIsEvaluated:
     def test_the_rating_scale_is_an_option(self, evaluate, sets, table):
         path = table()
         path.write_text(path.read_text().replace("0.95", "5"))
-        assert "--mos-range 1 5" in usage_error("evaluate", "--data", path, "--split", "all", "-o", sets / "none")
+        assert "--mos-range 0 5" in usage_error("evaluate", "--data", path, "--split", "all", "-o", sets / "none")
         result = evaluate("--data", path, "--mos-range", 0, 5, "--split", "all", data=[])
         assert result.exit_code == 0, result.output
 

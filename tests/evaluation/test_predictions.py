@@ -45,12 +45,12 @@ def test_photos_of_one_file_name_are_told_apart(names):
 
 @pytest.mark.parametrize("given", [{"1.jpg": 0.5}, {"a/1.jpg": 0.1, "b/1.jpg": 0.9}])
 def test_a_file_name_that_several_photos_have_is_an_error(given):
-    with pytest.raises(ValueError, match=r"2 of 2 photos share their file name with another, such as blur/1.jpg"):
+    with pytest.raises(ValueError, match=r"file name does not tell 2 of 2 photos from others, such as blur/1.jpg"):
         match_predictions(given, LIVEFB, "peer.csv")
 
 
 def test_a_score_that_could_belong_to_two_lines_is_an_error():
-    with pytest.raises(ValueError, match="1 of 1 photos share"):
+    with pytest.raises(ValueError, match="does not tell 1 of 1 photo from others"):
         match_predictions({"a/1.jpg": 0.1, "b/1.jpg": 0.9}, {"1.png": "/data/1.jpg"}, "peer.csv")
 
 

@@ -111,9 +111,9 @@ def test_filtering_says_what_is_wrong(tmp_path, monkeypatch, arguments, message)
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("finetune_student", "run from 1 to 5, outside of 0 to 1"),
-        ("train_teacher", "run from 1 to 5, outside of 0 to 1"),
-        ("distill_student", "run from 1 to 5, outside of 0 to 1"),
+        ("finetune_student", "run from 1 to 5, outside of the rating scale 0 to 1"),
+        ("train_teacher", "run from 1 to 5, outside of the rating scale 0 to 1"),
+        ("distill_student", "run from 1 to 5, outside of the rating scale 0 to 1"),
     ],
 )
 def test_training_says_what_is_wrong_with_the_photos(table, name, message):

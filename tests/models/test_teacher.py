@@ -71,6 +71,16 @@ class TestConfig:
             ({"pixel_range": "byte"}, "pixel_range"),
             ({"unet_config": {"cross_attention_dim": 24}}, "block_out_channels"),
             ({"unet_config": teachers.UNET | {"addition_embed_type": "text_time"}}, "Stable Diffusion XL"),
+            (
+                {"unet_config": teachers.UNET | {"norm_num_groups": 7}},
+                r"in unet_config must divide .* \[16, 32\] .* got 7",
+            ),
+            ({"unet_config": teachers.UNET | {"norm_num_groups": "8"}}, "norm_num_groups in unet_config"),
+            ({"unet_config": teachers.UNET | {"norm_num_groups": 0}}, "norm_num_groups in unet_config"),
+            (
+                {"autoencoder_config": teachers.AUTOENCODER | {"norm_num_groups": 7}},
+                "in autoencoder_config must divide",
+            ),
             ({"image_adapter_config": {"channels": [8, 16], "downscale_factor": 2}}, r"UNet's channels \[16, 32\]"),
             ({"image_adapter_config": {"channels": [16, 32], "downscale_factor": 8}}, "autoencoder's factor 2"),
             (

@@ -10,7 +10,7 @@ import torch
 from huggingface_hub import ModelCard
 from typer.testing import CliRunner
 
-from dpiqa import DPIQAImageProcessor, DPIQAStudentConfig, ImageError, Scorer
+from dpiqa import DPIQAImageProcessor, DPIQAModel, DPIQAStudent, DPIQAStudentConfig, ImageError, Scorer
 from dpiqa.cli import app
 from dpiqa.data import load_iqa_splits
 from dpiqa.evaluation.report import read_results
@@ -100,7 +100,7 @@ class TestStudent:
         for name in ("9.png", "3.png"):  # one to test on, one to train on
             (tmp_path / name).write_bytes((tmp_path / name).read_bytes()[:-60])
         options = (*common, "--max-steps", 1, "--model", tiny_checkpoint, "-o", tmp_path / "mine")
-        found = r"2 of 30 photos are damaged: 3\.png, 9\.png"
+        found = r"2 of 30 photos cannot be decoded: 3\.png, 9\.png"
         with pytest.raises(ImageError, match=rf"3\.png: .* {found}; --allow-missing leaves them out"):
             run("student", *options)
         (_, after) = run("student", *options, "--allow-missing")
@@ -281,14 +281,32 @@ class TestCommandLine:
             ("teacher", [], "Expected one of --model and --stable-diffusion"),
             ("teacher", ["--preset", "live"], "invalid choice: 'live'"),
             ("distill", ["--backbone", "efficientnet-b0", "--model", "x"], "Expected one of --model, --efficientnet"),
+            ("distill", ["--efficientnet", "nowhere", "--teacher", "tiny"], "There is no model nowhere"),
             ("distill", ["--backbone", "efficientnet-b0", "--teacher", "nowhere"], "There is no model nowhere"),
             ("distill", ["--backbone", "efficientnet-b0", "--teacher", "a/nowhere"], "There is no model a/nowhere"),
         ],
     )
-    def test_what_to_start_from_is_said_once(self, tmp_path, common, script, arguments, message):
+    def test_what_to_start_from_is_said_once(
+        self, tmp_path, common, tiny_teacher, monkeypatch, script, arguments, message
+    ):
+        monkeypatch.chdir(tmp_path)
         status, output = command(script, *common, "-o", tmp_path / "run", *arguments)
         assert status == 2
         assert message in output
+
+    @pytest.mark.parametrize("script", SCRIPTS)
+    def test_the_photos_are_looked_at_before_weights_are_loaded(
+        self, tmp_path, tiny_checkpoint, tiny_teacher, monkeypatch, script
+    ):
+        for model in (DPIQAModel, DPIQAStudent):
+            monkeypatch.setattr(model, "from_pretrained", lambda *_, **__: pytest.fail("weights are loaded"))
+        start = {
+            "teacher": ("--model", tiny_teacher),
+            "student": ("--model", tiny_checkpoint),
+            "distill": ("--teacher", tiny_teacher, "--model", tiny_checkpoint),
+        }
+        with pytest.raises(FileNotFoundError, match=r"nowhere\.csv"):
+            run(script, "--data", "nowhere.csv", "-o", tmp_path / "run", *start[script])
 
     def test_a_model_is_not_replaced_unasked(self, common, tmp_path, tiny_checkpoint):
         weights = (tiny_checkpoint / "model.safetensors").read_bytes()

@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from ..counting import counted
 from .load import find_photos, skipped
 from .terminal import visible, wrong_usage
 
@@ -15,7 +16,7 @@ from .terminal import visible, wrong_usage
 def distort(
     images: Annotated[
         list[str],
-        typer.Argument(metavar="PHOTOS...", help="Pristine photos: files, folders, patterns; - reads a list."),
+        typer.Argument(metavar="PHOTOS", help="Pristine photos: files, folders, patterns; - reads a list from stdin."),
     ],
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder for the distorted photos and their labels.")],
     max_side: Annotated[int, typer.Option(min=64, help="Photos are made smaller to this longer side first.")] = 512,
@@ -37,4 +38,4 @@ def distort(
         print(skipped(found), file=sys.stderr)
     with wrong_usage():  # the message names the photo or the folder
         count = make_distorted_set(found.paths, output, max_side=max_side, overwrite=overwrite)
-    print(visible(f"{output}: {count} of {len(found.entries)} photos, each with its distorted versions"))
+    print(visible(f"{output}: {count} of {counted(len(found.entries), 'photo')}, each with its distorted versions"))

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
+from ..counting import counted
 from .terminal import sentence, visible, wrong_usage
 
 if TYPE_CHECKING:
@@ -90,7 +91,7 @@ def _names_on_stdin() -> Iterator[str]:
 def skipped(found: FoundImages) -> str:
     """What of the walked folders is no photo."""
     num_raw = sum(found.raw.values())
-    parts = [f"{found.skipped - num_raw} other files skipped"] if found.skipped > num_raw else []
+    parts = [f"{counted(found.skipped - num_raw, 'other file')} skipped"] if found.skipped > num_raw else []
     if num_raw:
-        parts.append(f"{num_raw} RAW files ({', '.join(sorted(found.raw))}): export them as JPEG first")
+        parts.append(f"{counted(num_raw, 'RAW file')} ({', '.join(sorted(found.raw))}): export as JPEG first")
     return ", ".join(parts)

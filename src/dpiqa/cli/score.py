@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
+from ..counting import counted
 from .commands import discard_stdout
 from .load import find_photos, load_scorer, skipped
 from .terminal import print_table, sentence, visible, wrong_usage
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 
 def score(
     inputs: Annotated[
-        list[str], typer.Argument(metavar="INPUTS...", help="Photos, folders, patterns; - reads a list from stdin.")
+        list[str], typer.Argument(metavar="INPUTS", help="Photos, folders, patterns; - reads a list from stdin.")
     ],
     model: Annotated[
         str | None,
@@ -72,7 +73,8 @@ def score(
 ) -> None:
     """Score photos: higher is better, 0 to 1 on the scale of human opinion scores.
 
-    A table on a terminal, CSV in a pipe, a file with --output. Photos that cannot be scored become rows with an error.
+    It prints a table on a terminal and CSV in a pipe, or writes a file with --output. Photos that cannot be scored
+    become rows with an error.
     """
     found = find_photos(inputs, "INPUTS")
     if resume and (output is None or sort or overwrite):
@@ -283,10 +285,12 @@ def _summarise(
     scorer: Scorer,
 ) -> None:
     parts = [f"{rows.scored} scored by {scorer.backend.name} in {scorer.backend.dtype}"]
-    parts += [f"{rows.failed} with errors"] if rows.failed else []
+    parts += [counted(rows.failed, "error")] if rows.failed else []
     parts += [f"{file.num_done} kept from before"] if file.num_done else []
     parts += [skipped(found)] if found.skipped else []
     parts += [f"written to {visible(str(output))}"] if output else []
     print(", ".join(parts), file=sys.stderr)
     if pictures is not None and pictures.failed:
-        print(f"{pictures.failed} maps not written, the first since {pictures.first_failure}", file=sys.stderr)
+        print(
+            f"{counted(pictures.failed, 'map')} not written, the first since {pictures.first_failure}", file=sys.stderr
+        )

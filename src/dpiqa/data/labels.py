@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..counting import counted
 from ..models.images import ImageError, check_image
 from .naming import first_few
 from .schema import LabelledPhoto, Release, features
@@ -68,10 +69,18 @@ def check_scores(scores: Sequence[float], mos_range: tuple[float, float], source
         if not math.isfinite(score):
             raise ValueError(f"{source.name}, row {row + 1}: the opinion score is {score}, expected a finite number.")
     low, high = mos_range
-    if min(scores) < low or max(scores) > high:
+    lowest, highest = min(scores), max(scores)
+    if lowest < low or highest > high:
+        found = (
+            f"The MOS in {source.name} run from {lowest:g} to {highest:g}, outside of the rating scale {low:g} to "
+            f"{high:g}"
+        )
+        if source.release is not None:
+            raise ValueError(f"{found} of {source.release.title}: expected its labels as the authors released them.")
+        first, last = math.floor(lowest), max(math.ceil(highest), math.floor(lowest) + 1)
         raise ValueError(
-            f"The scores of {source.name} run from {min(scores):g} to {max(scores):g}, outside of {low:g} to "
-            f"{high:g}: give the rating scale, such as --mos-range 1 5 (in Python mos_range=(1, 5))."
+            f"{found}. Give the scale that people rated on, which is --mos-range {first} {last} or a wider one (in "
+            f"Python mos_range=({first}, {last}))."
         )
 
 
@@ -92,7 +101,8 @@ def _without_duplicates(photos: Sequence[LabelledPhoto], source: DataSource) -> 
                 f"{source.name}: {photo.name} has two opinion scores, {known.mos:g} and {photo.mos:g}. Keep one."
             )
     if len(kept) < len(photos):
-        logger.warning("%s: %d rows repeat another. Each photo is used once.", source.name, len(photos) - len(kept))
+        rows = counted(len(photos) - len(kept), "repeated row")
+        logger.warning("%s: %s left out. Each photo is used once.", source.name, rows)
     return list(kept.values())
 
 
@@ -107,7 +117,7 @@ def _present(photos: Sequence[LabelledPhoto], allow_missing: bool) -> list[Label
             reason = "no such file" if isinstance(error, FileNotFoundError) else str(error)
             problems.append(f"{photo.name} ({reason.removeprefix(f'{photo.path}: ')})")
     if problems:
-        message = f"{len(problems)} of {len(photos)} images are missing or unreadable: {first_few(problems)}"
+        message = f"cannot find or read {len(problems)} of {counted(len(photos), 'photo')}: {first_few(problems)}"
         if not present:
             raise FileNotFoundError(f"{message}. Nothing is left: look at the folder that the paths start from.")
         if not allow_missing:

@@ -9,10 +9,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from ..counting import counted
 from .embedded import check_name, load_embedded
 from .images import identical_images
 from .labels import load_labelled
-from .scenes import scene_groups, scene_hashes
+from .scenes import scene_hashes, scene_names
 from .schema import SPLITS, with_column
 from .source import DataSource
 from .splits import assign_splits, first_share, left_out, split_digest
@@ -153,7 +154,7 @@ def load_iqa_splits(
     if not use_official:
         whole = with_column(whole, "split", [None] * len(whole))
     if split_by == "scene":
-        whole = with_column(whole, "scene", [str(group) for group in scene_groups(scene_hashes(whole["image"]))])
+        whole = with_column(whole, "scene", scene_names(whole["name"][:], scene_hashes(whole["image"])))
     return _cut(whole, identical_images(whole), source, mos_range, seed)
 
 
@@ -191,7 +192,7 @@ def _cut(
     splits = assign_splits(whole["scene"][:], whole["split"][:], seed)
     twins = set(left_out(identical, splits))
     if twins:
-        logger.warning("%d photos are byte for byte in two splits: left out of the earlier one.", len(twins))
+        logger.warning("Left out of the earlier split: %s, byte for byte in two splits.", counted(len(twins), "photo"))
     rows = [row for row in range(len(whole)) if row not in twins]
     photos = with_column(whole, "split", splits)
     return IQASplits(photos.select(rows) if twins else photos, whole, rows, identical, source, mos_range, seed)

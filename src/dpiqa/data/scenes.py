@@ -104,3 +104,20 @@ def scene_groups(hashes: np.ndarray, max_distance: int = MAX_DISTANCE) -> np.nda
     rows, columns = near_duplicates(hashes, hashes, max_distance)
     links = coo_array((np.ones(len(rows), bool), (rows, columns)), shape=(len(hashes), len(hashes)))
     return connected_components(links, directed=False)[1]
+
+
+def scene_names(names: Sequence[str], hashes: np.ndarray) -> list[str]:
+    """Names the scene of each photo after its first photo in the alphabet, in whatever order the photos come.
+
+    Args:
+        names: (photos,) names of the photos.
+        hashes: (photos, bits) booleans from [`scene_hashes`].
+
+    Returns:
+        (photos,) one name per scene (see [`scene_groups`]).
+    """
+    groups = scene_groups(hashes).tolist()
+    first: dict[int, str] = {}
+    for group, name in zip(groups, names, strict=True):
+        first[group] = min(name, first.get(group, name))
+    return [first[group] for group in groups]

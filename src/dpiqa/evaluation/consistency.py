@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
+from ..counting import counted
 from ..data.distortions import LABELS, LEVELS
 from .report import markdown_table
 
@@ -86,21 +87,23 @@ def read_distorted(folder: str | Path) -> list[Distorted]:
     missing = [(name, *kind) for name in sorted(references) for kind in sorted(kinds) if (name, *kind) not in found]
     if missing:
         name, kind, level = missing[0]
-        raise _incomplete(folder, f"{LABELS} lacks {len(missing)} photos, such as {name}, {kind}, level {level}")
+        raise _incomplete(
+            folder, f"{LABELS} lacks {counted(len(missing), 'photo')}, such as {name}, {kind}, level {level}"
+        )
     if not rows:
         raise _incomplete(folder, "dpiqa distort was cut off before its first photo")
     unlisted = {path.name for path in folder.glob("*.png")} - {row.name for row in rows}
     if unlisted:
         logger.warning(
-            "%s looks cut off: %d pictures are not in %s. What is evaluated are the photos of which all versions are "
-            "there. Run dpiqa distort again with --overwrite for the others.",
+            "%s looks cut off: %s in it cannot be found in %s. Only photos of which all versions are there are "
+            "evaluated. Run dpiqa distort again with --overwrite for the others.",
             folder,
-            len(unlisted),
+            counted(len(unlisted), "picture"),
             LABELS,
         )
     lost = [row.name for row in rows if not row.path.exists()]
     if lost:
-        raise _incomplete(folder, f"{len(lost)} of {len(rows)} photos are missing, such as {lost[0]}")
+        raise _incomplete(folder, f"it lacks {len(lost)} of {counted(len(rows), 'photo')}, such as {lost[0]}")
     return rows
 
 

@@ -16,6 +16,7 @@ import numpy as np
 from rich.progress import Progress
 from rich.text import Text
 
+from ..counting import counted
 from ..data import DataSource
 from ..data.naming import first_few
 from ..data.schema import SPLITS
@@ -138,7 +139,7 @@ def evaluate(
             _plot(one.chosen[0], by_name, title, output / PLOTS / one.label / f"{name}.png")
     tables: dict[str, list[Consistency]] = {}
     for label, rows in distorted.items():
-        _say(f"{label}: {len(rows)} photos of `dpiqa distort`, which need no opinion scores.", progress)
+        _say(f"{label}: {counted(len(rows), 'photo')} of `dpiqa distort`, which need no opinion scores.", progress)
         images = [{"bytes": None, "path": str(row.path)} for row in rows]
         scores = scoring.scores(label, [row.name for row in rows], images, left_out=True)
         for name, by_name in (scores | matched[label]).items():
@@ -275,7 +276,8 @@ def _errors(names: Sequence[str], scores: Sequence[Score]) -> dict[str, str]:
 def _warn_of(errors: Mapping[str, str], label: str, count: int, consequence: str) -> None:
     if errors:
         named = first_few([f"{name} ({error})" for name, error in errors.items()])
-        logger.warning("%s: %d of %d photos have no score: %s. %s", label, len(errors), count, named, consequence)
+        photos = counted(count, "photo")
+        logger.warning("%s: no score for %d of %s: %s. %s", label, len(errors), photos, named, consequence)
 
 
 def _figures(
@@ -284,8 +286,8 @@ def _figures(
     rows = [row for row, score in enumerate(scores) if math.isfinite(score)]
     if len(rows) < 2:
         raise ValueError(
-            f"{base.model} scored {len(rows)} of the {len(photos)} photos of {base.data}, {base.part}: expected at "
-            "least 2."
+            f"{base.model} scored {len(rows)} of the {counted(len(photos), 'photo')} of {base.data}, {base.part}: "
+            "expected at least 2."
         )
     config = None if scorer is None else scorer.config
     half_width = None if config is None else config.interval_half_width

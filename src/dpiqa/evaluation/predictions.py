@@ -7,6 +7,8 @@ from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from ..counting import counted
+
 _PHOTO_COLUMNS = ("path", "name", "image_name", "file_name")
 _SCORE_COLUMNS = ("score", "prediction", "quality")
 
@@ -78,12 +80,14 @@ def match_predictions(given: Mapping[str, float], wanted: Mapping[str, str], sou
             ambiguous.append(name)
     if ambiguous:
         raise ValueError(
-            f"{source}: {len(ambiguous)} of {len(wanted)} photos share their file name with another, such as "
-            f"{ambiguous[0]}: give their names as the data set has them, or their whole paths."
+            f"{source}: the file name does not tell {len(ambiguous)} of {counted(len(wanted), 'photo')} from others, "
+            f"such as {ambiguous[0]}: give their names as the data set has them, or their whole paths."
         )
     missing = [name for name in wanted if name not in found]
     if found and missing:
-        raise ValueError(f"{source}: no score for {len(missing)} of {len(wanted)} photos, such as {missing[0]}.")
+        raise ValueError(
+            f"{source}: no score for {len(missing)} of {counted(len(wanted), 'photo')}, such as {missing[0]}."
+        )
     return found
 
 

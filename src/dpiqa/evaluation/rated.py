@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ..counting import counted
 from ..data import DataSource, IQASplits, load_iqa_splits
 from ..data.scenes import near_duplicates, scene_hashes
 
@@ -81,10 +82,10 @@ class RatedSet:
     def in_words(self) -> str:
         """What is evaluated, and how it was cut."""
         label, split, seeds = self.label, self.split, self.seeds
-        count, total = len(self.chosen[0]), len(self.cuts[0].whole)
+        count, total = len(self.chosen[0]), counted(len(self.cuts[0].whole), "photo")
         if split == "all":
-            return f"{label}: all {total} photos."
+            return f"{label}: all {total}."
         if not seeds:
-            return f"{label}: {count} of {total} photos, the {split} split that the data set came with."
+            return f"{label}: {count} of {total}, the {split} split that the data set came with."
         many = f"seeds {', '.join(map(str, seeds))} (figures are medians)" if len(seeds) > 1 else f"seed {seeds[0]}"
-        return f"{label}: {count} of {total} photos, a {split} split cut by {many}. --split all takes every photo."
+        return f"{label}: {count} of {total}, a {split} split cut by {many}. --split all takes every photo."

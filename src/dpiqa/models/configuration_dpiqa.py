@@ -311,6 +311,9 @@ class DPIQAConfig(_QualityConfig):
             )
         if any(unet.get(name) for name in ("addition_embed_type", "class_embed_type", "encoder_hid_dim_type")):
             raise ValueError("UNets that take more than latents, timestep and text (Stable Diffusion XL) do not work.")
+        _check_groups("unet_config", unet)
+        if self.autoencoder_type == "AutoencoderKL":
+            _check_groups("autoencoder_config", self.autoencoder_config or {})
         fits = list(adapter.get("channels", ())) == list(channels)
         if not fits or adapter.get("downscale_factor") != self.latent_stride:
             raise ValueError(
@@ -326,6 +329,16 @@ class DPIQAConfig(_QualityConfig):
 
 # Where AutoencoderTiny's configuration has its levels, and how many it has without a word about them.
 _TINY_LEVELS = ("encoder_block_out_channels", 4)
+
+
+def _check_groups(part: str, config: dict[str, Any]) -> None:
+    """Refuses a number of groups that group normalisation cannot cut the channels into; diffusers takes any."""
+    groups, channels = config.get("norm_num_groups", 32), list(config.get("block_out_channels", ()))
+    if type(groups) is not int or groups < 1 or any(width % groups for width in channels):
+        raise ValueError(
+            f"norm_num_groups in {part} must divide its block_out_channels {channels} (32 when not given), "
+            f"got {groups!r}."
+        )
 
 
 def _sd_autoencoder_config() -> dict[str, Any]:

@@ -8,6 +8,7 @@ import numpy as np
 from PIL import Image, ImageFilter
 from scipy.stats import spearmanr
 
+from ..counting import counted
 from .backends.backend import Backend
 
 # Largest difference of a score from PyTorch's in float32; and the rank correlation of the types that round.
@@ -54,7 +55,7 @@ class Agreement:
         srcc = "" if self.srcc is None else f", SRCC {self.srcc:.4f}"
         return (
             f"{self.backend}, {self.dtype}: differs from PyTorch in float32 by {self.largest:.1e} at most and "
-            f"{self.mean:.1e} on average over {self.photos} pictures{srcc}"
+            f"{self.mean:.1e} on average over {counted(self.photos, 'picture')}{srcc}"
         )
 
 

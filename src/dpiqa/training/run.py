@@ -14,6 +14,7 @@ import numpy as np
 from rich.console import Console
 from transformers import set_seed
 
+from ..counting import counted
 from ..data import IQASplits
 from ..evaluation.evaluate import evaluate_photos
 from ..evaluation.report import Result, to_tables, write_results
@@ -105,13 +106,14 @@ class Run:
         by = "scene" if arguments.split_by else "name"
         cut = "its own test split" if self.splits.official else f"cut by {by} with seed {arguments.split_seed}"
         text = (
-            f"{arguments.source.label}: {counts['train']} photos to train, {counts['selection']} to choose the epoch, "
-            f"{counts['calibration']} to calibrate the interval, {counts['test']} to test ({cut})."
+            f"{arguments.source.label}: {counted(counts['train'], 'photo')} to train, {counts['selection']} to "
+            f"choose the epoch, {counts['calibration']} to calibrate the interval, {counts['test']} to test ({cut})."
         )
         if self.calibration is None:
             needed = photos_for_an_interval(coverage)
+            photos = counted(needed, "photo")
             text += (
-                f"\nThere will be no interval: a {100 * coverage:.0f} % interval needs {needed} photos beside those "
+                f"\nThere will be no interval: a {100 * coverage:.0f} % interval needs {photos} beside those "
                 f"that choose the epoch, so {2 * needed} for validation. Rate more photos, or mark more of them "
                 "`validation` in a column `split`."
             )
@@ -187,7 +189,7 @@ class Run:
             if is_lora(output)
             else f"dpiqa score photos/ --model {output}"
         )
-        chosen = f"{len(self.selection)} photos chose the epoch"
+        chosen = f"{counted(len(self.selection), 'photo')} chose the epoch"
         interval = "none were left for an interval" if self.calibration is None else "others gave the interval"
         return (
             f"The model is in {output}, with its card (README.md) and these figures (results.json); {chosen}, "

@@ -14,6 +14,7 @@ from typing import Any
 
 from transformers.utils.logging import tqdm
 
+from ..counting import counted
 from ..data import DataSource, IQASplits, load_iqa_splits
 from ..data.naming import first_few
 from ..models.images import ImageError, open_image
@@ -122,7 +123,7 @@ def _sound(rows: Any, allow_damaged: bool) -> list[int]:
     damaged = {row: error for row, error in enumerate(problems) if error}
     if damaged:
         names = first_few([str(rows[row]["name"]) for row in damaged])
-        found = f"{len(damaged)} of {len(rows)} photos are damaged: {names}"
+        found = f"{len(damaged)} of {counted(len(rows), 'photo')} cannot be decoded: {names}"
         if not allow_damaged:
             first = next(iter(damaged.values()))
             raise type(first)(first.source, f"{first.reason} {found}; --allow-missing leaves them out.")

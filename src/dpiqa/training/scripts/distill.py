@@ -6,15 +6,16 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 import torch
+from transformers import EfficientNetConfig
 
 from ...evaluation.report import Result
-from ...models.configuration_dpiqa import DPIQAStudentConfig
+from ...models.configuration_dpiqa import DPIQAConfig, DPIQAStudentConfig
 from ...models.image_processing_dpiqa import DPIQAImageProcessor
 from ...models.modeling_dpiqa import DPIQAModel
 from ...models.modeling_dpiqa_student import DPIQAStudent
 from ..arguments import HIDDEN_IN_HELP, PRESETS, SHORT_HELP, DPIQATrainingArguments, published, recipe
 from ..distillation import DPIQADistillationTrainer, TeacherTargets
-from ..lora import load_teacher
+from ..lora import is_lora, load_teacher
 from ..photo_dataset import PhotoDataset
 from ..run import KEEP_BEST_EPOCH, Run, naming
 from ..run_arguments import RunArguments
@@ -91,6 +92,23 @@ def starting_student(
     return student, processor
 
 
+def _coverage(arguments: DistillationArguments) -> float:
+    """The share of photos that the student's interval is to cover; reads configurations, no weights.
+
+    Raises:
+        OSError: When the teacher, or what the student starts from, is not there.
+    """
+    if not is_lora(arguments.teacher):
+        with naming("--teacher", arguments.teacher):
+            DPIQAConfig.from_pretrained(arguments.teacher)
+    with naming("--model or --efficientnet", arguments.model or arguments.efficientnet):
+        if arguments.model:
+            return DPIQAStudentConfig.from_pretrained(arguments.model).interval_coverage
+        if arguments.efficientnet:
+            EfficientNetConfig.from_pretrained(arguments.efficientnet)
+    return DPIQAStudentConfig().interval_coverage
+
+
 def main(arguments: DistillationArguments, training: DPIQATrainingArguments) -> list[Result]:
     """Distils and returns the figures on the test photos.
 
@@ -100,12 +118,12 @@ def main(arguments: DistillationArguments, training: DPIQATrainingArguments) -> 
     starts = (arguments.model, arguments.efficientnet, arguments.backbone)
     if sum(start is not None for start in starts) != 1:
         raise ValueError("Expected one of --model, --efficientnet and --backbone for the student to start from.")
+    run = Run.start(arguments, training, coverage=_coverage(arguments))
     with naming("--teacher", arguments.teacher):
         teacher = load_teacher(arguments.teacher).to(training.device)
         teacher_processor = DPIQAImageProcessor.from_pretrained(arguments.teacher)
     with naming("--model or --efficientnet", arguments.model or arguments.efficientnet):
         student, processor = starting_student(arguments, teacher)
-    run = Run.start(arguments, training, coverage=student.config.interval_coverage)
     folder = arguments.cache or run.output / "feature-maps"
     feature_maps = TeacherTargets(teacher, teacher_processor, folder)
     with training.main_process_first(desc="feature maps"):

@@ -8,6 +8,7 @@ import torch
 
 from ...checkpoints import bundled_checkpoint
 from ...evaluation.report import Result
+from ...models.configuration_dpiqa import DPIQAStudentConfig
 from ...models.image_processing_dpiqa import DPIQAImageProcessor
 from ...models.modeling_dpiqa_student import DPIQAStudent
 from ..arguments import HIDDEN_IN_HELP, SHORT_HELP, DPIQATrainingArguments
@@ -34,7 +35,8 @@ class StudentArguments(RunArguments):
     frozen_blocks: int = field(
         default=5,
         metadata={
-            "help": "blocks that stay as they are, with the stem and all depthwise filters; -1 trains everything"
+            "help": "number of first blocks whose weights are not trained, like those of the stem and of all "
+            "depthwise filters; -1 trains everything"
         },
     )
 
@@ -67,9 +69,11 @@ def main(arguments: StudentArguments, training: DPIQATrainingArguments) -> list[
     """Fine-tunes and returns the figures on the test photos, before and after."""
     model = arguments.model or str(bundled_checkpoint())
     with naming("--model", model):
+        config = DPIQAStudentConfig.from_pretrained(model)
+    run = Run.start(arguments, training, coverage=config.interval_coverage)
+    with naming("--model", model):
         student = DPIQAStudent.from_pretrained(model, dtype=torch.float32)
         processor = DPIQAImageProcessor.from_pretrained(model)
-    run = Run.start(arguments, training, coverage=student.config.interval_coverage)
     # A few hundred photos say too little about the statistics of a batch.
     student.config.freeze_batch_norm = True
     if arguments.frozen_blocks >= 0:
