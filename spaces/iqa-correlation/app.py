@@ -11,12 +11,16 @@ from gradio.utils import get_upload_folder
 from dpiqa.evaluation.metrics import correlation_report
 
 TITLE = "IQA correlation"
+# What one request may cost: photos, bytes of a file, characters of a text; and how many requests wait for their turn.
 MAX_ROWS = 10_000
-MAX_BYTES = 2_000_000
+MAX_BYTES = MAX_CHARACTERS = 1_000_000
+MAX_QUEUE = 16
+LAUNCH = {"max_file_size": MAX_BYTES, "ssr_mode": False, "footer_links": ["api"]}
 HELP = (
     "One photo per line: its score, its mean opinion score (MOS, higher is better) and, if you have it, the standard "
     "deviation of the opinions. A line with the names `score`, `mos` and `std` may come first; then other columns are "
-    f"passed over. Commas, semicolons, tabs and spaces separate columns. At most {MAX_ROWS:,} photos."
+    f"passed over. Commas, semicolons, tabs and spaces separate columns. A request may have {MAX_ROWS:,} photos and "
+    f"{MAX_BYTES / 1e6:g} MB. One request is computed at a time, and {MAX_QUEUE} may wait."
 )
 LABELS = {
     "srcc": "SRCC",
@@ -35,6 +39,8 @@ def read_columns(text: str) -> tuple[list[float], ...]:
     Raises:
         ValueError: When there is nothing to read, too much of it, a column is missing, or a value is no number.
     """
+    if len(text) > MAX_CHARACTERS:
+        raise ValueError(f"At most {MAX_CHARACTERS:,} characters at a time, these are {len(text):,}.")
     lines = text.lstrip("\ufeff").strip().splitlines()
     if not lines:
         raise ValueError("Upload a CSV file, or paste one line per photo with its score and its MOS.")
@@ -86,7 +92,13 @@ def build_app() -> gr.Blocks:
         gr.Markdown(f"# {TITLE}\nHow well scores of an image quality model agree with people's opinions.\n\n{HELP}")
         with gr.Row():
             with gr.Column(min_width=300):
-                text = gr.Textbox(label="Scores and MOS", lines=10, max_lines=20, placeholder="score,mos\n0.42,0.38")
+                text = gr.Textbox(
+                    label="Scores and MOS",
+                    lines=10,
+                    max_lines=20,
+                    max_length=MAX_CHARACTERS,
+                    placeholder="score,mos\n0.42,0.38",
+                )
                 file = gr.UploadButton("Upload a CSV file", file_types=[".csv", ".tsv", ".txt"])
                 button = gr.Button("Compare", variant="primary")
             with gr.Column(min_width=300):
@@ -110,7 +122,7 @@ def build_app() -> gr.Blocks:
         loaded = file.upload(_read_upload, file, text, preprocess=False, api_visibility="private")
         loaded.success(show, text, [summary, table], api_visibility="private", **one_at_a_time)
         gr.api(figures, api_name="figures", **one_at_a_time)
-    return app.queue(max_size=32)
+    return app.queue(max_size=MAX_QUEUE)
 
 
 def _read_upload(file: dict | None) -> str:
@@ -132,4 +144,4 @@ def _is_number(text: str) -> bool:
 
 
 if __name__ == "__main__":
-    build_app().launch(max_file_size=MAX_BYTES, ssr_mode=False, footer_links=["api"])
+    build_app().launch(**LAUNCH)

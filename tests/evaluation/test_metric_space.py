@@ -40,7 +40,7 @@ def url(space, tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("GRADIO_TEMP_DIR", str(tmp_path_factory.mktemp("uploads")))
         app = space.build_app()
-        _, url, _ = app.launch(prevent_thread_lock=True, quiet=True, server_name="127.0.0.1", ssr_mode=False)
+        _, url, _ = app.launch(prevent_thread_lock=True, quiet=True, server_name="127.0.0.1", **space.LAUNCH)
         yield url
         app.close()
         gc.collect()
@@ -87,6 +87,19 @@ class TestPage:
         path = httpx.post(f"{url}gradio_api/upload", files=files, timeout=60).json()[0]
         assert space._read_upload({"path": path, "orig_name": "scores.csv"}) == "score,mos\n1,2\n"
 
+    def test_a_long_file_is_refused(self, url):
+        files = {"files": ("scores.csv", b"1,2\n" * 300_000)}
+        answer = httpx.post(f"{url}gradio_api/upload", files=files, timeout=60)
+        assert answer.status_code == 413
+        assert "1000000 bytes" in answer.text
+
+    def test_its_page_says_the_limits(self, url):
+        config = httpx.get(f"{url}config", timeout=60).json()
+        [text] = [part["props"] for part in config["components"] if part["props"].get("label") == "Scores and MOS"]
+        assert text["max_length"] == 1_000_000
+        words = "10,000 photos and 1 MB. One request is computed at a time, and 16 may wait."
+        assert any(words in str(part["props"].get("value")) for part in config["components"])
+
 
 class TestColumns:
     @pytest.mark.parametrize(
@@ -111,6 +124,7 @@ class TestColumns:
             ("0.5\n0.25", "Expected a score and a MOS per line"),
             ("path,quality\na.jpg,1", "found: path, quality"),
             ("0.5,1\n0.25", "Line 2: expected a number as mos"),
+            ("1" * 1_000_001, "At most 1,000,000 characters at a time, these are 1,000,001"),
             ("1,1\n" * 10_001, "At most 10,000 photos at a time, these are 10,001"),
         ],
     )

@@ -244,8 +244,8 @@ class TestContainers:
         ids=["HEIC", "JPEG XL"],
     )
     def test_a_missing_plugin_is_named(self, head, install, monkeypatch):
-        monkeypatch.setattr("dpiqa.models.images._load_plugin", lambda head: None)
-        monkeypatch.setattr("dpiqa.models.images._readable_formats", lambda: ("JPEG", "PNG"))
+        monkeypatch.setattr("dpiqa.models.headers._load_plugin", lambda head: None)
+        monkeypatch.setattr("dpiqa.models.headers._readable_formats", lambda: ("JPEG", "PNG"))
         with pytest.raises(UnsupportedImageError, match=install):
             open_image(head + bytes(200))
 

@@ -7,7 +7,6 @@ agree on what a photo's pixels are: upright, sRGB, 8 bits a channel, over white.
 from __future__ import annotations
 
 import contextlib
-import importlib.util
 import io
 import os
 import stat
@@ -15,11 +14,20 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple, TypeAlias
 
 import numpy as np
-from PIL import Image, ImageCms, ImageFile, UnidentifiedImageError
+from PIL import Image, ImageFile
 
-from .arrays import array_to_pil, deep_grey_to_rgb
-from .decoding import is_negative, is_unsigned, load_whole, own_pixel_limit
+from .arrays import array_to_pil
+from .decoding import load_whole
+from .headers import DEFAULT_MAX_PIXELS as DEFAULT_MAX_PIXELS
+from .headers import MIN_SIDE as MIN_SIDE
+from .headers import CorruptImageError as CorruptImageError
+from .headers import ImageError as ImageError
+from .headers import ImageTooLargeError as ImageTooLargeError
+from .headers import ImageTooSmallError as ImageTooSmallError
+from .headers import UnsupportedImageError as UnsupportedImageError
+from .headers import check_size, read_header
 from .pixel_budget import PIXEL_BUDGET
+from .upright import TURNED, orientation, to_rgb
 
 if TYPE_CHECKING:
     import torch
@@ -30,59 +38,9 @@ ImageSource: TypeAlias = (
     "str | os.PathLike[str] | bytes | BinaryIO | Mapping[str, Any] | Image.Image | np.ndarray | torch.Tensor"
 )
 
-# Names what this file and the image processor make of a photo. Whoever changes their pixels raises it, and all that
-# was computed from the old pixels is computed again.
+# Names what this file, those it imports and the image processor make of a photo. Whoever changes their pixels raises
+# it, and all that was computed from the old pixels is computed again.
 PIXELS_VERSION = 2
-DEFAULT_MAX_PIXELS = 200_000_000
-MIN_SIDE = 32
-# Photographs only: Pillow's other readers (EPS runs Ghostscript, for one) stay shut.
-_FORMATS = ("JPEG", "MPO", "PNG", "WEBP", "GIF", "BMP", "DIB", "TIFF", "PPM", "JPEG2000", "TGA", "AVIF", "HEIF", "JXL")
-
-
-class _Plugin(NamedTuple):
-    format: str  # Pillow's name for it
-    magic: tuple[bytes, ...]
-    install: str
-
-
-# Formats that take a plugin package, by their first bytes or, after four, their ISO media brand.
-_PLUGINS = {
-    "HEIC": _Plugin("HEIF", (b"ftypheic", b"ftypheix", b"ftyphevc", b"ftypmif1", b"ftypmsf1"), "pillow-heif"),
-    "JPEG XL": _Plugin("JXL", (b"\xff\x0a", b"\x00\x00\x00\x0cJXL "), "pillow-jxl-plugin"),
-    "AVIF": _Plugin("AVIF", (b"ftypavif", b"ftypavis"), "a Pillow of version 11.3 or newer"),
-}
-
-
-class ImageError(ValueError):
-    """A source that cannot be scored, with the reason in plain words.
-
-    Attributes:
-        source: Name of the file, or the kind of object.
-        reason: What was expected, what was found, what to do.
-    """
-
-    def __init__(self, source: str, reason: str):
-        super().__init__(f"{source}: {reason}")
-        self.source = source
-        self.reason = reason
-
-
-class CorruptImageError(ImageError):
-    """Not an image, an empty file, or one whose data are damaged or cut short."""
-
-
-class ImageTooLargeError(ImageError):
-    """More pixels than `max_pixels`; known from the header, before decoding."""
-
-
-class ImageTooSmallError(ImageError):
-    """A side shorter than 32 pixels."""
-
-
-class UnsupportedImageError(ImageError):
-    """A format that the installed Pillow cannot read; the reason names what to install."""
-
-
 # All that opening an image can raise; where many are opened these become the error of one row.
 OPENING_ERRORS = (ValueError, TypeError, OSError, MemoryError)
 
@@ -182,8 +140,8 @@ def check_image(path: str | os.PathLike[str], *, max_pixels: int = DEFAULT_MAX_P
         FileNotFoundError: When there is no such file.
         ImageError: As [`open_image`] does.
     """
-    with _open_file(path) as file, _read_header(file, os.fspath(path), None) as image:
-        _check_size(image.size, os.fspath(path), max_pixels)
+    with _open_file(path) as file, read_header(file, os.fspath(path), None) as image:
+        check_size(image.size, os.fspath(path), max_pixels)
         return image.size
 
 
@@ -210,26 +168,6 @@ def reason_of(error: Exception, name: str) -> str:
     if isinstance(error, MemoryError):
         return "not enough memory to decode it"
     return (str(error) or type(error).__name__).removeprefix(f"{name}: ")
-
-
-def _to_rgb(original: Image.Image) -> Image.Image:
-    """Converts a loaded PIL image of any mode to upright 8-bit sRGB, transparency over white."""
-    transpose = _TRANSPOSE.get(_orientation(original))
-    image = original if transpose is None else original.transpose(transpose)
-    profile = image.info.get("icc_profile")
-    if image.mode in ("I", "F") or image.mode.startswith("I;16"):
-        return deep_grey_to_rgb(image, unsigned=is_unsigned(original), negative=is_negative(original))
-    if image.has_transparency_data:
-        rgba = (image.convert("LA") if image.mode == "La" else image).convert("RGBA")
-        image = Image.new("RGBA", image.size, "white")
-        image.alpha_composite(rgba)
-        image = image.convert("RGB")
-    elif image.mode in ("1", "P", "HSV", "YCbCr"):
-        image = image.convert("RGB")
-    if profile:
-        with contextlib.suppress(ImageCms.PyCMSError, OSError, ValueError, TypeError):
-            return _profile_to_srgb(image, profile)
-    return image if image.mode == "RGB" else image.convert("RGB")
 
 
 def _open_file(path: str | os.PathLike[str]) -> BinaryIO:
@@ -264,25 +202,6 @@ def _from_column(entry: Mapping[str, Any], name: str) -> bytes | str:
     raise ValueError(f"{name}: expected a dict with the bytes or the path of an image, found keys {sorted(entry)}.")
 
 
-def _read_header(file: BinaryIO, name: str, formats: Sequence[str] | None) -> Image.Image:
-    file.seek(0)
-    head = file.read(32)
-    file.seek(0)
-    if not head:
-        raise CorruptImageError(name, "the file is empty.")
-    _load_plugin(head)
-    readable = [kind for kind in _readable_formats() if formats is None or kind in formats]
-    try:
-        with own_pixel_limit():
-            return Image.open(file, formats=readable)
-    except UnidentifiedImageError:
-        raise _unidentified(name, head, formats) from None
-    except MemoryError:
-        raise
-    except Exception as error:  # on damaged data Pillow's readers raise nearly anything
-        raise CorruptImageError(name, f"the header is damaged ({error}).") from error
-
-
 def _open(
     source: ImageSource,
     max_pixels: int,
@@ -294,10 +213,10 @@ def _open(
     name = describe(source)
     with contextlib.ExitStack() as files:
         image, is_file = _header(source, name, formats, files)
-        _check_size(image.size, name, max_pixels)
+        check_size(image.size, name, max_pixels)
         size = None
         if is_file and cover is not None and image.format == "JPEG":
-            turned = _orientation(image) in _TURNED
+            turned = orientation(image) in TURNED
             size = image.size[::-1] if turned else image.size
             image.draft(None, cover[::-1] if turned else cover)
         held.enter_context(PIXEL_BUDGET.hold(image.width * image.height))
@@ -321,7 +240,7 @@ def _header(
         return array_to_pil(source), False
     else:
         file = _seekable(source, name)
-    return files.enter_context(_read_header(file, name, formats)), True
+    return files.enter_context(read_header(file, name, formats)), True
 
 
 def _pixels(image: Image.Image, name: str) -> Image.Image:
@@ -331,83 +250,8 @@ def _pixels(image: Image.Image, name: str) -> Image.Image:
         )
     try:
         load_whole(image)
-        return _to_rgb(image)
+        return to_rgb(image)
     except MemoryError:
         raise
-    except Exception as error:  # see _read_header
+    except Exception as error:  # see read_header
         raise CorruptImageError(name, f"the image data are damaged or cut short ({error}).") from error
-
-
-# EXIF orientation (tag 0x0112) to what turns the pixels upright; the last four swap width and height.
-_TRANSPOSE = {
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_270,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
-}
-_TURNED = (5, 6, 7, 8)
-
-
-def _orientation(image: Image.Image) -> int:
-    """EXIF orientation. Pillow decodes a PNG for it: ask no PNG that is not decoded yet."""
-    try:
-        return image.getexif().get(0x0112, 1)
-    except Exception:  # Pillow's EXIF parser raises nearly anything on broken EXIF, which must not cost the photo.
-        return 1
-
-
-def _check_size(size: tuple[int, int], name: str, max_pixels: int) -> None:
-    width, height = size
-    if width * height > max_pixels:
-        raise ImageTooLargeError(
-            name, f"{width}x{height} is more than the {max_pixels:,} pixels allowed (max_pixels)."
-        )
-    if min(size) < MIN_SIDE:
-        raise ImageTooSmallError(name, f"{width}x{height} pixels; both sides must have at least {MIN_SIDE}.")
-
-
-def _readable_formats() -> tuple[str, ...]:
-    Image.init()
-    return tuple(name for name in _FORMATS if name in Image.OPEN)
-
-
-def _load_plugin(head: bytes) -> None:
-    kind = _plugin_kind(head)
-    if kind == "HEIC" and importlib.util.find_spec("pillow_heif"):
-        importlib.import_module("pillow_heif").register_heif_opener()
-    elif kind == "JPEG XL" and importlib.util.find_spec("pillow_jxl"):
-        importlib.import_module("pillow_jxl")
-
-
-def _plugin_kind(head: bytes) -> str | None:
-    for kind, plugin in _PLUGINS.items():
-        if head.startswith(plugin.magic) or head[4:].startswith(plugin.magic):
-            return kind
-    return None
-
-
-def _unidentified(name: str, head: bytes, formats: Sequence[str] | None) -> ImageError:
-    kind = _plugin_kind(head)
-    if kind is not None and _PLUGINS[kind].format not in _readable_formats():
-        return UnsupportedImageError(name, f"this Pillow cannot read {kind} images: install {_PLUGINS[kind].install}.")
-    if head[:2] in (b"II", b"MM") and formats is None:
-        return UnsupportedImageError(
-            name,
-            "a TIFF of a kind that Pillow cannot read, or a damaged one. Save it with 8 bits a channel, or as a PNG.",
-        )
-    return CorruptImageError(
-        name,
-        "not an image, or a damaged one, or none of the formats that are read "
-        f"({', '.join(formats) if formats else 'JPEG, PNG, WebP, TIFF, ...'}).",
-    )
-
-
-def _profile_to_srgb(image: Image.Image, profile: bytes) -> Image.Image:
-    source = ImageCms.getOpenProfile(io.BytesIO(profile))
-    if image.mode == "RGB" and "sRGB" in ImageCms.getProfileDescription(source):
-        return image
-    converted = ImageCms.profileToProfile(image, source, ImageCms.createProfile("sRGB"), outputMode="RGB")
-    return image if converted is None else converted
