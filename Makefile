@@ -7,15 +7,23 @@ CPU_INDEX := https://download.pytorch.org/whl/cpu
 # The networks of the tests are so small that a second thread costs more than it gives.
 PYTEST = HF_HUB_OFFLINE=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest
 
-.PHONY: demo check test test-lowest test-core quality style docs bench clean
+QUICK = $(PYTEST) -q -m "not slow and not fuzz"
+
+.PHONY: demo check check-models check-rest test test-lowest test-core quality style docs bench clean
 
 # Scores real photographs and their distorted twins: demo/scores.csv and demo/contact_sheet.png.
 demo: $(VENV)/ready
 	HF_HUB_OFFLINE=1 $(BIN)/python examples/demo.py
 
-# Before every commit: lint, format, types, and the rooms whose tests neither train nor start processes.
-check: quality
-	$(PYTEST) -q -m "not slow" tests/test_rooms.py tests/test_packaging.py tests/models tests/data tests/scoring tests/evaluation tests/hub
+# Before every commit, two at a time: lint, format, types, and the rooms whose tests neither train nor start processes.
+check: $(VENV)/ready
+	$(MAKE) -j2 check-models check-rest quality
+
+check-models:
+	$(QUICK) tests/models tests/scoring
+
+check-rest:
+	$(QUICK) tests/test_rooms.py tests/test_packaging.py tests/data tests/evaluation tests/hub
 
 # Everything, with the coverage of the code.
 test: quality

@@ -41,6 +41,12 @@ def evaluate(sets, tiny_checkpoint):
     return evaluate
 
 
+@pytest.fixture
+def no_plots(monkeypatch):
+    """Plots take half of the time of a small evaluation."""
+    monkeypatch.setattr("dpiqa.evaluation.evaluate.scatter_plot", lambda *_, **__: None)
+
+
 def results_of(sets):
     return read_results(sets / "results" / "results.json")
 
@@ -56,6 +62,7 @@ def test_results_for_every_data_set_and_part(evaluate, sets):
     assert (sets / "results" / "plots" / "biq2021" / "tiny-checkpoint.png").stat().st_size > 5000
 
 
+@pytest.mark.usefixtures("no_plots")
 def test_scores_are_those_of_the_scorer(evaluate, sets, tiny_checkpoint):
     evaluate(data=["spaq"])
     with (sets / "results" / "predictions" / "spaq" / "tiny-checkpoint.csv").open() as file:
@@ -65,6 +72,7 @@ def test_scores_are_those_of_the_scorer(evaluate, sets, tiny_checkpoint):
         assert float(row["score"]) == pytest.approx(scorer(sets / "spaq" / "TestImage" / row["path"]).score, abs=1e-6)
 
 
+@pytest.mark.usefixtures("no_plots")
 def test_photos_of_train_scenes_are_left_out(evaluate, sets):
     images = sets / "biq2021" / "Images"
     releases.picture(10).resize((96, 96)).save(images / "ss02 (1).JPG")
@@ -73,6 +81,7 @@ def test_photos_of_train_scenes_are_left_out(evaluate, sets):
     assert (by_part["test"], by_part["test, unseen scenes"]) == (3, 2)
 
 
+@pytest.mark.usefixtures("no_plots")
 def test_seeds_give_the_median(evaluate, sets):
     evaluate("--seeds", "0-2", data=["kadid10k"])
     together = results_of(sets)[0]
@@ -94,6 +103,7 @@ def scored(monkeypatch):
     return photos
 
 
+@pytest.mark.usefixtures("no_plots")
 class TestKeptScores:
     """Scores are kept by the content of the model and of the photo, and by nothing else."""
 
@@ -171,6 +181,7 @@ class TestKeptScores:
         assert run_b(sets / "one") == run_b(sets / "two")
 
 
+@pytest.mark.usefixtures("no_plots")
 class TestDamagedPhoto:
     @pytest.fixture
     def damaged(self, sets):
@@ -219,6 +230,7 @@ class TestDamagedPhoto:
         assert (results_of(sets)[0].photos, results_of(sets)[0].errors) == (2, errors)
 
 
+@pytest.mark.usefixtures("no_plots")
 class TestWhatIsEvaluated:
     @pytest.fixture
     def table(self, sets):
@@ -283,6 +295,7 @@ class TestWhatIsEvaluated:
         assert "interval_coverage" in result.metrics
 
 
+@pytest.mark.usefixtures("no_plots")
 class TestPredictionsOfOthers:
     @pytest.fixture
     def other(self, sets):

@@ -101,6 +101,7 @@ class TestPage:
         assert any(words in str(part["props"].get("value")) for part in config["components"])
 
 
+@pytest.mark.slow  # imports gradio
 class TestColumns:
     @pytest.mark.parametrize(
         "text",

@@ -101,6 +101,7 @@ class TestSettingsOfACall:
         with pytest.raises(ImageError, match="not an image"):
             tiny_processor(encoded(photo, "PNG"), formats=["JPEG"])
 
+    @pytest.mark.slow
     def test_the_limit_can_be_raised(self, tiny_processor):
         large = Image.new("L", (20_001, 10_000))
         assert tiny_processor(large, max_pixels=10**9, return_tensors="np").pixel_values.shape == (1, 3, 64, 64)

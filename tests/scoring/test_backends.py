@@ -23,6 +23,8 @@ from support.tiny_students import tiny_config
 BACKENDS = ["onnx", "openvino"]
 DTYPES = ("float32", "bfloat16")
 
+pytestmark = pytest.mark.slow  # an export takes seconds
+
 
 @pytest.fixture(scope="session")
 def exported(tmp_path_factory, tiny_exportable):
@@ -93,7 +95,6 @@ def test_scoring_with_it_imports_neither_torch_nor_transformers(exported, photo,
     assert done.stdout.endswith(" []\n")
 
 
-@pytest.mark.slow  # exports
 @pytest.mark.parametrize("backend", BACKENDS)
 def test_photos_of_any_size_where_the_processor_does_not_resize(tmp_path, tiny_student, photos, backend):
     pytest.importorskip(load.EXPORTED[backend])
@@ -106,7 +107,6 @@ def test_photos_of_any_size_where_the_processor_does_not_resize(tmp_path, tiny_s
     assert found == pytest.approx(expected, abs=1e-5)
 
 
-@pytest.mark.slow  # exports
 @pytest.mark.parametrize("backend", BACKENDS)
 def test_a_student_with_the_spatial_head(tmp_path, photo, backend):
     pytest.importorskip(load.EXPORTED[backend])
@@ -118,7 +118,6 @@ def test_a_student_with_the_spatial_head(tmp_path, photo, backend):
     assert found.score == pytest.approx(Scorer.from_pretrained(tmp_path / "student")(photo).score, abs=1e-5)
 
 
-@pytest.mark.slow  # exports
 @pytest.mark.parametrize("backend", BACKENDS)
 def test_a_checkpoint_is_exported_once_by_content(exported, tiny_exportable, photo, backend, caplog):
     first = Scorer.from_pretrained(tiny_exportable, backend=backend)
@@ -130,7 +129,6 @@ def test_a_checkpoint_is_exported_once_by_content(exported, tiny_exportable, pho
     assert again(photo).score == first(photo).score
 
 
-@pytest.mark.slow  # exports
 def test_auto_takes_a_backend_that_agrees_and_else_torch(exported, tiny_exportable, monkeypatch):
     monkeypatch.setattr(load, "installed_backends", lambda: ["onnx", "torch"])
     monkeypatch.setattr(load.os.path, "exists", lambda path: False)  # no GPU
@@ -162,7 +160,6 @@ def test_another_process_was_faster(exported, tiny_exportable, monkeypatch, phot
     assert math.isfinite(Scorer.from_pretrained(tiny_exportable, backend="onnx")(photo).score)
 
 
-@pytest.mark.slow  # exports
 def test_bfloat16_that_does_not_agree_takes_nothing_but_itself_away(exported, tiny_exportable, tmp_path, monkeypatch):
     monkeypatch.setattr("dpiqa.scoring.export_check.BFLOAT16_TOLERANCE", -1.0)
     monkeypatch.setattr(
@@ -174,7 +171,6 @@ def test_bfloat16_that_does_not_agree_takes_nothing_but_itself_away(exported, ti
         Scorer.from_pretrained(tmp_path / "x", dtype="bfloat16")
 
 
-@pytest.mark.slow  # exports
 @pytest.mark.parametrize("backend", BACKENDS)
 def test_photos_of_32_pixels(tmp_path, tiny_student, photo, backend):
     pytest.importorskip(load.EXPORTED[backend])
@@ -185,7 +181,6 @@ def test_photos_of_32_pixels(tmp_path, tiny_student, photo, backend):
     assert Scorer.from_pretrained(tmp_path / backend)(photo).score == pytest.approx(expected, abs=1e-5)
 
 
-@pytest.mark.slow  # exports
 def test_a_fingerprint_does_not_depend_on_what_else_was_exported(exported, tiny_exportable, tmp_path):
     for backend, folder in exported.items():
         export_student(tiny_exportable, backend, tmp_path / backend)
@@ -193,7 +188,6 @@ def test_a_fingerprint_does_not_depend_on_what_else_was_exported(exported, tiny_
         assert again == first
 
 
-@pytest.mark.slow  # exports
 def test_a_photo_that_cannot_be_opened_is_left_out_of_the_comparison(tiny_exportable, tmp_path, photo):
     pytest.importorskip("onnxruntime")
     [agreement] = export_student(tiny_exportable, "onnx", tmp_path / "x", photos=[photo, b"", photo])
@@ -201,7 +195,6 @@ def test_a_photo_that_cannot_be_opened_is_left_out_of_the_comparison(tiny_export
 
 
 @pytest.mark.skipif(not hasattr(signal, "SIGCHLD"), reason="children send no signal here")
-@pytest.mark.slow
 def test_a_signal_after_two_openvino_scorers_are_gone_kills_nobody(exported):
     script = (
         "import dpiqa, faulthandler, signal, subprocess, sys\n"
@@ -217,7 +210,6 @@ def test_a_signal_after_two_openvino_scorers_are_gone_kills_nobody(exported):
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="processes are not forked here")
-@pytest.mark.slow
 def test_after_a_fork_openvino_says_that_it_cannot(exported, photo, save):
     script = (
         "import os, dpiqa\n"
@@ -296,7 +288,6 @@ class TestErrors:
         with pytest.raises(ValueError, match="at least 50 of them, got 0"):
             export_student(tiny_exportable, "onnx", tmp_path / "x", quantize="int8")
 
-    @pytest.mark.slow  # exports
     def test_scores_that_do_not_agree_leave_nothing(self, tiny_exportable, tmp_path, monkeypatch):
         pytest.importorskip("onnxruntime")
         monkeypatch.setattr("dpiqa.scoring.export_check.FLOAT32_TOLERANCE", -1.0)

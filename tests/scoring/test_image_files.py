@@ -94,6 +94,7 @@ def test_a_folder_that_cannot_be_read_is_an_error(tmp_path, monkeypatch):
     ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("depth", [1_500, 2_100])
 def test_a_deep_folder(tmp_path, monkeypatch, depth):
     """The deeper one is longer than a path can be."""

@@ -293,6 +293,7 @@ class TestFingerprint:
         assert len({scorer.fingerprint for scorer in scorers}) == len(scorers)
 
 
+@pytest.mark.slow
 def test_max_pixels_above_the_default(tiny_student, tiny_processor):
     scorer = Scorer(tiny_student, tiny_processor, max_pixels=10**9)
     assert math.isfinite(scorer(Image.new("L", (20_001, 10_000))).score)
