@@ -3,6 +3,7 @@
 import json
 import math
 import os
+import pickle
 import re
 import shutil
 import signal
@@ -18,6 +19,7 @@ from dpiqa.scoring.backends import load
 from dpiqa.scoring.backends.torch_backend import TorchBackend
 from dpiqa.scoring.export import export_student
 from dpiqa.scoring.export_check import ExportError, ExportToleranceError, check_agreement, pictures
+from support.commands import dpiqa
 from support.tiny_students import tiny_config
 
 BACKENDS = ["onnx", "openvino"]
@@ -127,6 +129,44 @@ def test_a_checkpoint_is_exported_once_by_content(exported, tiny_exportable, pho
     assert not caplog.text
     assert again.fingerprint == first.fingerprint != Scorer.from_pretrained(tiny_exportable).fingerprint
     assert again(photo).score == first(photo).score
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_a_pickled_scorer_reads_the_exported_form_again(exported, photos, backend):
+    scorer = Scorer.from_pretrained(os.path.relpath(exported[backend]), workers=3)
+    copied = pickle.loads(pickle.dumps(scorer))
+    assert copied(photos) == scorer(photos)
+    assert (copied.fingerprint, copied.workers) == (scorer.fingerprint, 3)
+
+
+@pytest.mark.parametrize("stop", [signal.SIGTERM, signal.SIGINT])
+def test_an_export_that_is_stopped_leaves_nothing(tiny_exportable, tmp_path, monkeypatch, save, photo, stop):
+    pytest.importorskip("onnxruntime")
+    monkeypatch.setattr("dpiqa.scoring.export._write_network", lambda *_: signal.raise_signal(stop))
+    result = dpiqa("export", "--format", "onnx", "-o", tmp_path / "new" / "x", "--model", tiny_exportable)
+    assert result.exit_code == 128 + stop
+    assert not any((tmp_path / "new").iterdir())
+    result = dpiqa("score", save(photo, "a.png"), "--backend", "onnx", "--model", tiny_exportable)
+    assert result.exit_code == 128 + stop
+    assert not list((tmp_path / "assets").rglob(".onnx.*"))
+
+
+def _fails(*arguments, **options):
+    raise ExportError("it cannot be exported")
+
+
+def test_what_exports_that_were_killed_have_left_is_removed_after_a_day(tiny_exportable, tmp_path, monkeypatch):
+    pytest.importorskip("onnxruntime")
+    monkeypatch.setattr("dpiqa.scoring.export.export_student", _fails)
+    exports = tmp_path / "assets" / "dpiqa" / "exports"
+    names = ("onnx-0/.onnx.now", "onnx-1/.onnx.old", "onnx-1/onnx", "openvino-1/.openvino.old")
+    for name in names:
+        (exports / name / "part").mkdir(parents=True)
+        if not name.endswith("now"):
+            os.utime(exports / name, (0, 0))
+    with pytest.raises(ExportError):
+        Scorer.from_pretrained(tiny_exportable, backend="onnx")
+    assert [name for name in names if (exports / name).exists()] == ["onnx-0/.onnx.now", "onnx-1/onnx"]
 
 
 def test_auto_takes_a_backend_that_agrees_and_else_torch(exported, tiny_exportable, monkeypatch):

@@ -1,6 +1,7 @@
 import copy
 import io
 import math
+import pickle
 import threading
 
 import datasets
@@ -172,11 +173,29 @@ def test_bfloat16_on_request(tiny_student, tiny_processor, photo):
 
 
 @pytest.mark.parametrize(
-    ("options", "message"), [({"dtype": "float8"}, "float8.*float32"), ({"batch_size": 0}, "at least 1, got 0")]
+    ("options", "message"),
+    [
+        ({"dtype": "float8"}, "float8.*float32"),
+        ({"batch_size": 0}, "batch_size must be at least 1, .* got 0"),
+        ({"workers": 0}, "workers must be at least 1, .* got 0"),
+        ({"workers": -1}, "workers must be at least 1, .* got -1"),
+        ({"device": "gpu"}, "'gpu' here: expected auto, cpu, cuda, cuda:N or mps"),
+    ],
 )
 def test_wrong_options_are_errors(tiny_student, tiny_processor, options, message):
     with pytest.raises(ValueError, match=message):
         Scorer(tiny_student, tiny_processor, **options)
+
+
+def test_workers_are_checked_before_a_model_is_loaded():
+    with pytest.raises(ValueError, match="workers must be at least 1"):
+        Scorer.from_pretrained("no-such-model", workers=0)
+
+
+def test_a_pickled_scorer_scores_the_same(tiny_scorer, photos):
+    copied = pickle.loads(pickle.dumps(tiny_scorer))
+    assert copied(photos) == tiny_scorer(photos)
+    assert (copied.batch_size, copied.workers) == (4, 2)
 
 
 def test_photos_of_several_sizes_where_the_processor_does_not_resize(tiny_student, tiny_processor, photos):

@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
+from typer import Exit
 from typer.core import TyperGroup
 
 
@@ -14,6 +19,8 @@ class Commands(TyperGroup):
 
     def main(self, *args: Any, **kwargs: Any) -> Any:
         """Runs the command that the arguments name."""
+        # What Pillow finds odd in a file, such as broken EXIF, costs no score; what does, is an error of the photo.
+        warnings.filterwarnings("ignore", module=r"PIL\.")
         _open_closed_streams()
         try:
             try:
@@ -26,6 +33,29 @@ class Commands(TyperGroup):
             discard_stdout()
             print(f"cannot write: {error.strerror}", file=sys.stderr)
             raise SystemExit(1) from None
+
+    def invoke(self, ctx: Any) -> Any:
+        """Runs a command; one that is interrupted says so, with status 130."""
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            print("interrupted", file=sys.stderr)
+            raise Exit(130) from None
+
+
+@contextmanager
+def stopped_in_order() -> Iterator[None]:
+    """Turns the signals that would end the process at once into SystemExit, so that what is open is cleaned up."""
+    stops = [number for name in ("SIGTERM", "SIGHUP") if (number := getattr(signal, name, None)) is not None]
+    # What is ignored, as SIGHUP under nohup, stays so.
+    stops = [number for number in stops if signal.getsignal(number) is signal.SIG_DFL]
+    for number in stops:
+        signal.signal(number, lambda number, _: sys.exit(128 + number))
+    try:
+        yield
+    finally:
+        for number in stops:
+            signal.signal(number, signal.SIG_DFL)
 
 
 def discard_stdout() -> None:

@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from .commands import stopped_in_order
 from .load import find_photos
 from .terminal import sentence, wrong_usage
 
@@ -48,7 +49,7 @@ def export(
     from ..scoring.export import export_student
 
     found = find_photos(photos, "--photos").paths if photos else []
-    with wrong_usage():
+    with stopped_in_order(), wrong_usage():
         try:
             agreements = export_student(
                 model or bundled_checkpoint(),

@@ -15,6 +15,12 @@ def pick_device(device: str | torch.device = "auto") -> torch.device:
     """
     if device != "auto":
         try:
+            torch.device(device)
+        except RuntimeError:  # of which the message lists what PyTorch could be built for
+            raise ValueError(
+                f"cannot compute on {str(device)!r} here: expected auto, cpu, cuda, cuda:N or mps."
+            ) from None
+        try:
             return torch.empty(0, device=device).device
         except (RuntimeError, AssertionError, NotImplementedError) as error:
             reason = str(error).splitlines()[0].rstrip(".")

@@ -6,7 +6,7 @@ import math
 import os
 import threading
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, nullcontext
 from dataclasses import replace
@@ -76,8 +76,7 @@ class Scorer:
         max_pixels: int = DEFAULT_MAX_PIXELS,
         formats: Sequence[str] | None = None,
     ):
-        if batch_size is not None and batch_size < 1:
-            raise ValueError(f"batch_size must be at least 1, got {batch_size}.")
+        _check_counts(batch_size=batch_size, workers=workers)
         if isinstance(model, Backend):
             self.backend = model
         elif processor is None:
@@ -91,6 +90,12 @@ class Scorer:
         self.max_pixels = max_pixels
         self.formats = formats
         self._one_at_a_time = threading.Lock()
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in vars(self).items() if name != "_one_at_a_time"}  # no lock is pickled
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state, _one_at_a_time=threading.Lock())
 
     def __repr__(self) -> str:
         backend, reader = self.backend, self.backend.reader
@@ -158,11 +163,13 @@ class Scorer:
 
         Raises:
             OSError: When there is no such checkpoint, or its files are damaged.
-            ValueError: When it is a checkpoint of another kind of model, or there is no such device.
+            ValueError: When it is a checkpoint of another kind of model, there is no such device, or `batch_size` or
+                `workers` is under 1.
             ImportError: When the backend is not installed.
         """
         from .backends.load import load_backend
 
+        _check_counts(workers=workers)
         loaded = load_backend(
             bundled_checkpoint() if model is None else model,
             backend,
@@ -211,7 +218,7 @@ class Scorer:
             raise ValueError(f"{describe(images)}: {score.error}")
         return replace(score, path=path_of(images))
 
-    def stream(self, images: Iterable[ImageSource], *, return_map: bool = False) -> Iterator[Score]:
+    def stream(self, images: Iterable[ImageSource], *, return_map: bool = False) -> Generator[Score]:
         """Scores any number of images in order, in constant memory.
 
         Args:
@@ -288,6 +295,12 @@ class Scorer:
         """Adds the percentile and the interval from the checkpoint's calibration to a bare score."""
         calibration = calibrate(score, self.config)
         return Score(score, calibration.percentile, calibration.interval)
+
+
+def _check_counts(**counts: int | None) -> None:
+    for name, count in counts.items():
+        if count is not None and count < 1:
+            raise ValueError(f"{name} must be at least 1, or None for the default, got {count}.")
 
 
 __all__ = ["Score", "Scorer"]

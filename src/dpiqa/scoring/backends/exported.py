@@ -6,7 +6,7 @@ import hashlib
 import json
 import os
 from abc import abstractmethod
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, ClassVar
@@ -60,7 +60,12 @@ class ExportedBackend(Backend):
         except (TypeError, ValueError) as error:
             raise OSError(f"{settings} is that of no processor: {error}.") from None
         self.source = self.export["source"]
+        self._threads = threads
         self._load(threads)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickled as where it is, and read there again: what the runtimes hold in memory cannot be pickled."""
+        return partial(type(self), dtype=self.dtype, threads=self._threads), (os.path.abspath(self.folder),)
 
     @classmethod
     def dtypes_here(cls) -> tuple[str, ...]:

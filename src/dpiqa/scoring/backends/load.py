@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import logging
 import os
 import platform
 import shutil
 import sys
+import time
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
@@ -26,6 +28,7 @@ EXPORTED = {"openvino": "openvino", "onnx": "onnxruntime"}
 BACKENDS = ("torch", *EXPORTED)
 # Raised when what is exported changes, so that what an older version exported is not found any more.
 _EXPORT_VERSION = 2
+_STALE_SECONDS = 24 * 60 * 60
 
 
 def load_backend(
@@ -136,6 +139,7 @@ def _exported_form(folder: Path, backend: str, source: str | os.PathLike[str]) -
 
     if refused.is_file():
         raise ExportError(refused.read_text(encoding="utf-8"))
+    _remove_stale(kept.parent)
     _log.warning("Exporting %s for %s; this takes half a minute, once.", source, backend)
     try:
         export_student(folder, backend, form)
@@ -146,6 +150,15 @@ def _exported_form(folder: Path, backend: str, source: str | os.PathLike[str]) -
         if not (form / EXPORT_JSON).is_file():
             raise
     return form
+
+
+def _remove_stale(exports: Path) -> None:
+    """Removes what exports that were killed have left in the cache, after a day: one may be going on now."""
+    for name in EXPORTED:
+        for unfinished in exports.glob(f"*/.{name}.*"):
+            with contextlib.suppress(OSError):  # as when another process is faster
+                if unfinished.stat().st_mtime < time.time() - _STALE_SECONDS:
+                    shutil.rmtree(unfinished)
 
 
 def _content_key(folder: Path, backend: str) -> str:

@@ -13,14 +13,28 @@ from .exported import ExportedBackend
 
 
 @cache
-def _core() -> openvino.Core:
-    """The one core of this process, which stays.
+def _core_and_process() -> tuple[openvino.Core, int]:
+    """The one core of this process, which stays, and the number of the process.
 
     Each of them replaces the stack on which the thread handles signals, and puts back what it found when it goes. The
     second of two that go in the order in which they came leaves the first one's, which is freed: the next signal then
     kills the process.
     """
-    return openvino.Core()
+    return openvino.Core(), os.getpid()
+
+
+def _core() -> openvino.Core:
+    core, process = _core_and_process()
+    _check_process(process)
+    return core
+
+
+def _check_process(process: int) -> None:
+    if os.getpid() != process:  # the threads of OpenVINO are not here, and it would wait for them for ever
+        raise RuntimeError(
+            "OpenVINO cannot compute in a process that was forked. Take the backend onnx or torch, or leave "
+            "num_proc out."
+        )
 
 
 class OpenvinoBackend(ExportedBackend):
@@ -61,11 +75,7 @@ class OpenvinoBackend(ExportedBackend):
         self._run(np.zeros((1, side["height"], side["width"], 3), np.uint8))
 
     def _run(self, pixels: np.ndarray) -> tuple[np.ndarray, ...]:
-        if os.getpid() != self._process:  # its threads are not here, and it would wait for them for ever
-            raise RuntimeError(
-                "OpenVINO cannot compute in a process that was forked. Take the backend onnx or torch, or leave "
-                "num_proc out."
-            )
+        _check_process(self._process)
         if not hasattr(self._of_thread, "request"):
             self._of_thread.request = self._compiled.create_infer_request()
         outputs = self._of_thread.request.infer([pixels])
