@@ -15,6 +15,7 @@ from PIL import Image
 
 from dpiqa import Scorer, open_image
 from dpiqa.scoring.image_files import find_images
+from dpiqa.scoring.map_files import MapFolder
 from dpiqa.scoring.rows import COLUMNS
 from support.commands import dpiqa, rows_of, usage_error
 from support.images import encoded
@@ -83,6 +84,18 @@ class TestRows:
     def test_a_list_with_a_byte_order_mark_and_windows_line_ends(self, run, folder):
         result = run("-", input=f"\ufeff{folder}/china.jpg\r\n\r\n{folder}/sub/flower.png\r\n")
         assert [row["error"] for row in rows_of(result)] == ["", ""]
+
+    def test_a_file_that_is_named_twice_is_one_row(self, run, folder, monkeypatch):
+        monkeypatch.chdir(folder)
+        result = run("china.jpg", "./china.jpg", ".", folder)
+        assert [row["path"] for row in rows_of(result)] == ["china.jpg", "./sub/flower.png"]
+        assert "2 scored by torch in float32, 2 named again" in result.stderr
+
+    def test_broken_exif_prints_nothing(self, process, folder, photo):
+        (folder / "china.jpg").write_bytes(encoded(photo, exif=b"Exif\x00\x00II*\x00\xff\xff\xff\xffgarbage"))
+        with process(folder / "china.jpg", stdout=subprocess.DEVNULL) as running:
+            errors = running.communicate(timeout=60)[1].decode()
+        assert errors.strip() == "1 scored by torch in float32"
 
     def test_raw_files_are_named_in_the_summary(self, run, folder):
         for name in ("a.CR2", "b.cr2", "c.nef"):
@@ -153,7 +166,9 @@ class TestMaps:
         before = (folder / "china.jpg.png").read_bytes()
         names = ["photos/china.jpg", "photos/china.jpg.png"]
         message = usage_error("score", *names, "--maps", ".", "--model", tiny_checkpoint, *options)
-        assert "photos/china.jpg.png is one of the photos" in message
+        assert "maps in photos would be among the photos" in message
+        with pytest.raises(FileExistsError, match=r"china\.jpg\.png is one of the photos"):
+            MapFolder(".", names, None, overwrite=bool(options))
         assert (folder / "china.jpg.png").read_bytes() == before
 
     def test_maps_that_exist_are_replaced_only_with_overwrite(self, run, tiny_checkpoint, tmp_path):
@@ -164,12 +179,23 @@ class TestMaps:
         assert (tmp_path / "maps/photos/china.jpg.png").read_bytes() == b"mine"
         assert run(*arguments, "--overwrite").stderr == "1 scored by torch in float32\n"
 
-    @pytest.mark.parametrize("folder_of_maps", ["photos", "photos/maps", "photos/sub/new/maps", "."])
-    def test_they_would_not_be_scored_as_photos_next_time(self, folder, tiny_checkpoint, folder_of_maps):
-        inputs = "." if folder_of_maps == "." else "photos"
+    @pytest.mark.parametrize(
+        ("inputs", "folder_of_maps"),
+        [
+            ("photos", "photos"),
+            ("photos", "photos/maps"),
+            ("photos", "photos/sub/new/maps"),
+            (".", "."),
+            ("photos", "."),
+            ("photos/china.jpg", "photos"),
+            ("photos/china.jpg", "."),
+        ],
+    )
+    def test_they_would_not_be_scored_as_photos_next_time(self, folder, tiny_checkpoint, inputs, folder_of_maps):
         message = usage_error("score", inputs, "--maps", folder_of_maps, "--model", tiny_checkpoint)
         assert "would be scored as photos next time" in message
         assert not (folder / "maps").exists()
+        assert not (folder / "photos").exists()
 
     @pytest.mark.parametrize(
         "arguments", [["photos", "--maps", "photos/.maps"], ["photos/*.jpg", "--maps", "photos/m"]]
@@ -262,7 +288,11 @@ class TestWrongUsage:
             (["photos", "-o", "scores.xlsx"], r"expected \.csv, \.jsonl, \.parquet"),
             (["photos", "-o", "nope/scores.csv"], "there is no folder nope"),
             (["photos", "--dtype", "float8"], "float8"),
-            (["photos", "--device", "abacus"], "cannot compute on 'abacus' here"),
+            (
+                ["photos", "--device", "abacus"],
+                r"--device: cannot compute on 'abacus' here: expected auto, cpu, cuda, cuda:N or mps\.$",
+            ),
+            (["photos", "--workers", "0"], "workers"),
             (["photos", "--batch-size", "0"], "batch-size"),
             (["photos", "--batch-size", "99999999999999999999"], "batch-size"),
             (["empty"], "no photos found"),
@@ -439,8 +469,38 @@ class TestOutputFiles:
         assert [row["path"] for row in rows] == found.paths
         assert sum(bool(row["error"]) for row in rows) == 1
         assert sorted(file.name for file in tmp_path.glob("scores*")) == [path.name]
+        assert (tmp_path / f".{path.name}.json").exists()
         again = run(folder, "-o", path, "--resume")
         assert (again.exit_code, "is finished" in again.stderr) == (0, True)
+
+    def test_a_run_that_is_stopped_while_its_model_is_loaded_says_so(self, run, folder, tmp_path, monkeypatch):
+        for stop, said, status in (
+            (signal.SIGINT, "interrupted", 130),
+            (signal.SIGTERM, "asked to stop", 143),
+        ):
+            monkeypatch.setattr(Scorer, "from_pretrained", lambda *_, stop=stop, **__: signal.raise_signal(stop))
+            for output in ([], ["-o", tmp_path / "scores.csv"]):
+                result = run(folder, *output)
+                assert (result.exit_code, result.stderr) == (status, f"{said}\n")
+            assert not list(tmp_path.glob("scores*"))
+
+    def test_an_overwritten_file_is_not_gone_on_with_after_a_run_that_was_stopped_early(
+        self, run, folder, tmp_path, monkeypatch
+    ):
+        path = tmp_path / "scores.csv"
+        path.write_text("old")
+        with monkeypatch.context() as patch:
+            patch.setattr(Scorer, "from_pretrained", lambda *_, **__: signal.raise_signal(signal.SIGTERM))
+            assert run(folder, "-o", path, "--overwrite").exit_code == 143
+        assert path.read_text() == "old"
+        assert run(folder, "-o", path, "--resume").exit_code == 0
+        assert len(_read_csv(path)) == 2
+
+    def test_a_folder_that_cannot_be_written_to_is_said_plainly(self, run, folder, tmp_path, monkeypatch):
+        monkeypatch.setattr("pathlib.Path.touch", _read_only)
+        result = run(folder, "-o", tmp_path / "scores.csv")
+        assert result.exit_code == 1
+        assert result.stderr == f"cannot write {tmp_path / 'scores.csv'}: Permission denied\n"
 
     def test_resume_needs_an_output(self, folder):
         assert "goes with --output" in usage_error("score", folder, "--resume")
@@ -458,6 +518,64 @@ class TestOutputFiles:
             os.close(writer)
             errors = running.communicate(timeout=60)[1].decode()
         assert (running.returncode, errors) == (1, "")
+
+
+class TestResumeOfAFinishedFile:
+    @pytest.fixture
+    def resume(self, run, folder, tmp_path):
+        """Scores the folder again with --resume."""
+        run(folder, "-o", tmp_path / "scores.csv")
+
+        def resume(*options, inputs=folder):
+            result = run(inputs, "-o", tmp_path / "scores.csv", "--resume", *options)
+            return result, _read_csv(tmp_path / "scores.csv")
+
+        return resume
+
+    def test_photos_that_came_new_are_added(self, resume, folder, photo):
+        photo.save(folder / "b_new.jpg")
+        result, rows = resume()
+        assert [row["path"].rsplit("/", 1)[1] for row in rows] == ["china.jpg", "flower.png", "b_new.jpg"]
+        assert "1 scored by torch in float32, 2 kept from before" in result.stderr
+
+    def test_with_nothing_new_it_says_so_and_loads_no_model(self, resume, monkeypatch):
+        monkeypatch.setattr(Scorer, "from_pretrained", lambda *_, **__: pytest.fail("a model is loaded"))
+        result, _ = resume("--strict")
+        assert result.exit_code == 0
+        assert "scores.csv is finished: every photo has a row" in result.stderr
+
+    def test_strict_counts_errors_that_are_kept(self, resume, folder):
+        (folder / "empty.jpg").touch()
+        for _ in range(2):
+            assert resume("--strict")[0].exit_code == 1
+            assert resume()[0].exit_code == 0
+
+    def test_rows_of_photos_that_the_inputs_do_not_name_stay_and_are_counted(self, resume, folder, photo):
+        photo.save(folder / "b_new.jpg")
+        result, rows = resume(inputs=folder / "b_new.jpg")
+        assert len(rows) == 3
+        assert "2 rows of photos that the inputs do not name" in result.stderr
+        result, _ = resume(inputs=folder / "b_new.jpg")
+        assert "2 rows of photos that the inputs do not name" in result.stderr
+
+    def test_a_file_whose_model_is_not_known_is_left_alone(self, resume, folder, photo, tmp_path):
+        photo.save(folder / "b_new.jpg")
+        (tmp_path / ".scores.csv.json").unlink()
+        result, rows = resume()
+        assert (result.exit_code, len(rows)) == (2, 2)
+        assert "begin anew with --overwrite" in " ".join(result.stderr.replace("│", " ").split())
+
+    def test_maps_that_are_missing_are_drawn(self, resume, folder, tmp_path, monkeypatch):
+        monkeypatch.chdir(tmp_path)
+        (folder / "empty.jpg").touch()
+        for again in ("2 scored again for their maps", "1 scored again for their maps"):
+            result, rows = resume("--maps", "maps")
+            assert again in result.stderr
+            assert len(rows) == 3
+            assert len(list(tmp_path.glob("maps/**/*.png"))) == 2
+            next(tmp_path.glob("maps/**/*.png")).unlink()
+        assert resume("--maps", "maps")[0].exit_code == 0
+        assert "is finished" in resume("--maps", "maps")[0].stderr
 
 
 def _read_only(*arguments, **options):

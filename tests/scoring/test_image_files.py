@@ -40,6 +40,16 @@ def test_a_folder_that_is_named_twice_is_walked_once(tmp_path):
     assert len(find_images([str(tmp_path), str(tmp_path)]).paths) == 1
 
 
+def test_a_file_that_is_named_again_is_taken_once_by_the_path_that_came_first(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    touch(tmp_path, "a.jpg", "sub/b.jpg")
+    (tmp_path / "link.jpg").symlink_to("a.jpg")
+    os.link("a.jpg", "hard.jpg")
+    found = find_images(["./a.jpg", "a.jpg", "*.jpg", "sub/b.jpg", str(tmp_path), "gone.jpg", "gone.jpg", "a\0b"])
+    assert found.paths == ["./a.jpg", "hard.jpg", "sub/b.jpg", "gone.jpg", "a\0b"]
+    assert found.repeated == 8
+
+
 def test_a_pattern_is_expanded(tmp_path):
     touch(tmp_path, "a.jpg", "b.jpg", "c.png", "sub/d.jpg")
     found = find_images([f"{tmp_path}/**/*.jpg"])
@@ -134,4 +144,11 @@ def _remove_deep_folder():
 def test_folders_that_are_walked(tmp_path, folder, walked):
     (tmp_path / "a" / "b").mkdir(parents=True)
     found = find_images([str(tmp_path / "a")])
-    assert found.walks(tmp_path / folder) is walked
+    assert found.holds(tmp_path / folder) is walked
+
+
+@pytest.mark.parametrize(("folder", "holds"), [("a", True), ("a/b/..", True), ("a/b", False), (".", False)])
+def test_a_folder_of_which_a_file_is_named(tmp_path, folder, holds):
+    (tmp_path / "a" / "b").mkdir(parents=True)
+    touch(tmp_path, "a/photo.jpg")
+    assert find_images([str(tmp_path / "a" / "photo.jpg")]).holds(tmp_path / folder) is holds

@@ -1,6 +1,8 @@
 import csv
+import errno
 import io
 import json
+import os
 from contextlib import suppress
 
 import pyarrow.parquet as pq
@@ -8,7 +10,7 @@ import pytest
 
 from dpiqa import Score
 from dpiqa.scoring.rows import COLUMNS, CsvWriter, to_row
-from dpiqa.scoring.score_files import open_writer
+from dpiqa.scoring.score_files import open_writer, reserve
 
 ROWS = [
     to_row("a, b.jpg", Score(0.5, 40.0, (0.3, 0.7), width=640, height=427)),
@@ -37,15 +39,20 @@ def test_csv(tmp_path):
     rows = list(csv.DictReader((tmp_path / "x.csv").read_text(encoding="utf-8").splitlines()))
     assert rows[0] == {
         "path": "a, b.jpg",
-        "score": "0.500000",
-        "percentile": "40.000000",
-        "low": "0.300000",
-        "high": "0.700000",
+        "score": "0.50000",
+        "percentile": "40.000",
+        "low": "0.30000",
+        "high": "0.70000",
         "width": "640",
         "height": "427",
         "error": "",
     }
     assert (rows[1]["path"], rows[1]["score"], rows[1]["error"]) == ("ü.jpg", "", "no such file")
+
+
+def test_numbers_have_the_decimals_on_which_backends_agree():
+    row = to_row("a.jpg", Score(0.123456789, 40.12345678, (0.023456789, 0.223456789)))
+    assert [row[name] for name in ("score", "percentile", "low", "high")] == [0.12346, 40.123, 0.02346, 0.22346]
 
 
 def test_csv_to_an_open_file_leaves_it_open():
@@ -133,6 +140,10 @@ def cut_off(path, *rows):
         raise KeyboardInterrupt
 
 
+def denied(*arguments, **options):
+    raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+
+
 MODEL = {"fingerprint": "abc", "model": "a student with torch in float32"}
 SUFFIXES = [".csv", ".jsonl", ".parquet"]
 
@@ -144,11 +155,11 @@ class TestResume:
         cut_off(path, *ROWS)
         assert len(read(tmp_path / f"x{suffix}.part")) == 2
         with open_writer(path, resume=True, model=MODEL) as writer:
-            assert writer.done == {"a, b.jpg": 1, "ü.jpg": 1}
-            assert (writer.num_done, writer.num_failed) == (2, 1)
+            assert writer.earlier.done == {"a, b.jpg": 1, "ü.jpg": 1}
+            assert (writer.earlier.num_done, writer.earlier.failed) == (2, {"ü.jpg": 1})
             writer.write(named("c.jpg"))
         assert [row["path"] for row in read(path)] == ["a, b.jpg", "ü.jpg", "c.jpg"]
-        assert [file.name for file in tmp_path.iterdir()] == [path.name]
+        assert {file.name for file in tmp_path.iterdir()} == {path.name, f".{path.name}.json"}
 
     @pytest.mark.parametrize("suffix", [".csv", ".jsonl"])
     def test_a_row_that_was_cut_anywhere_is_written_again(self, tmp_path, suffix):
@@ -163,7 +174,7 @@ class TestResume:
             (tmp_path / f"x{suffix}.part").write_bytes(content[:length])
             (tmp_path / f"x{suffix}.part.json").write_text(json.dumps(MODEL))
             with open_writer(path, resume=True, model=MODEL, overwrite=True) as writer:
-                for name in names[writer.num_done :]:
+                for name in names[writer.earlier.num_done :]:
                     writer.write(named(name))
             assert path.read_bytes() == content, length
 
@@ -178,7 +189,7 @@ class TestResume:
 
     def test_another_model_is_refused(self, tmp_path):
         path = tmp_path / "x.csv"
-        cut_off(path)
+        cut_off(path, *ROWS)
         for model in (MODEL | {"fingerprint": "def"}, None):
             with (
                 pytest.raises(ValueError, match="has scores of a student with torch in float32, and scores of two"),
@@ -194,9 +205,63 @@ class TestResume:
             writer.write(ROWS[0])
         assert len(read(path)) == 1
 
-    def test_a_file_that_is_finished_is_not_gone_on_with(self, tmp_path):
-        write(tmp_path / "x.csv")
-        with pytest.raises(FileExistsError, match="exists already"), open_writer(tmp_path / "x.csv", resume=True):
+    @pytest.mark.parametrize("suffix", SUFFIXES)
+    def test_rows_are_added_to_a_file_that_is_finished(self, tmp_path, suffix):
+        path = tmp_path / f"x{suffix}"
+        with open_writer(path, model=MODEL) as writer:
+            writer.write(ROWS[0])
+        for name in ("c.jpg", "d.jpg"):
+            before = path.read_bytes()
+            with open_writer(path, resume=True, model=MODEL) as writer:
+                writer.write(named(name))
+                assert path.read_bytes() == before
+        assert [row["path"] for row in read(path)] == ["a, b.jpg", "c.jpg", "d.jpg"]
+
+    def test_none_are_added_to_a_file_of_another_model(self, tmp_path):
+        with open_writer(tmp_path / "x.csv", model=MODEL) as writer:
+            writer.write(ROWS[0])
+        with (
+            pytest.raises(ValueError, match="has scores of a student with torch in float32, and scores of two"),
+            open_writer(tmp_path / "x.csv", resume=True, model=MODEL | {"fingerprint": "def"}),
+        ):
+            pass
+        assert not (tmp_path / "x.csv.part").exists()
+
+    @pytest.mark.parametrize(("model", "reason"), [(MODEL, "was changed since"), (None, r"is without \.x\.csv\.json")])
+    def test_none_are_added_where_the_model_of_a_finished_file_is_not_known(self, tmp_path, model, reason):
+        path = tmp_path / "x.csv"
+        with open_writer(path, model=model) as writer:
+            writer.write(ROWS[0])
+        path.write_text(path.read_text().replace("0.5", "0.6"))
+        with (
+            pytest.raises(ValueError, match=f"{reason}.*begin anew with --overwrite"),
+            open_writer(path, resume=True, model=MODEL),
+        ):
+            pass
+
+    def test_a_run_that_was_killed_before_its_first_row_is_gone_on_with_and_not_the_older_file(self, tmp_path):
+        path = tmp_path / "x.csv"
+        write(path)
+        with suppress(KeyboardInterrupt), reserve(path, overwrite=True):
+            raise KeyboardInterrupt
+        with open_writer(path, resume=True, model=MODEL) as writer:
+            assert writer.earlier.num_done == 0
+            writer.write(named("c.jpg"))
+        assert [row["path"] for row in read(path)] == ["c.jpg"]
+
+    @pytest.mark.parametrize("suffix", SUFFIXES)
+    def test_an_error_before_the_first_row_leaves_all_as_it_was(self, tmp_path, suffix):
+        cut_off(tmp_path / f"x{suffix}", *ROWS)
+        before = read(tmp_path / f"x{suffix}.part")
+        for name in ("x", "y"):
+            with suppress(ValueError), reserve(tmp_path / f"{name}{suffix}", overwrite=True):
+                raise ValueError
+        assert read(tmp_path / f"x{suffix}.part") == before
+        assert not (tmp_path / f"y{suffix}.part").exists()
+
+    def test_a_folder_that_cannot_be_written_to_is_not_taken_for_another_run(self, tmp_path, monkeypatch):
+        monkeypatch.setattr("pathlib.Path.touch", denied)
+        with pytest.raises(PermissionError), open_writer(tmp_path / "x.csv"):
             pass
 
     def test_a_resumed_run_leaves_the_note_of_its_model_alone(self, tmp_path):
@@ -222,7 +287,7 @@ class TestResume:
             pass
 
     def test_a_note_that_is_none_is_another_model(self, tmp_path):
-        cut_off(tmp_path / "x.csv")
+        cut_off(tmp_path / "x.csv", *ROWS)
         (tmp_path / "x.csv.part.json").write_text("[1]")
         with (
             pytest.raises(ValueError, match="has scores of a model that is not known"),

@@ -89,9 +89,10 @@ def _names_on_stdin() -> Iterator[str]:
 
 
 def skipped(found: FoundImages) -> str:
-    """What of the walked folders is no photo."""
+    """What was found and is no photo of its own; empty when there is nothing."""
     num_raw = sum(found.raw.values())
-    parts = [f"{counted(found.skipped - num_raw, 'other file')} skipped"] if found.skipped > num_raw else []
+    parts = [f"{found.repeated} named again"] if found.repeated else []
+    parts += [f"{counted(found.skipped - num_raw, 'other file')} skipped"] if found.skipped > num_raw else []
     if num_raw:
         parts.append(f"{counted(num_raw, 'RAW file')} ({', '.join(sorted(found.raw))}): export as JPEG first")
     return ", ".join(parts)

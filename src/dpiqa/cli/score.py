@@ -4,26 +4,25 @@ from __future__ import annotations
 
 import io
 import os
-import signal
 import sys
 from collections import Counter
-from collections.abc import Iterable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Generator, Iterable, Iterator
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, NoReturn
 
 import typer
 
 from ..counting import counted
-from .commands import discard_stdout
+from .commands import discard_stdout, stopped_in_order
 from .load import find_photos, load_scorer, skipped
 from .terminal import print_table, sentence, visible, wrong_usage
 
 if TYPE_CHECKING:
     from ..scoring.image_files import FoundImages
     from ..scoring.score import Score
-    from ..scoring.score_files import ScoreFile
+    from ..scoring.score_files import EarlierRows, Reserved, ScoreFile
     from ..scoring.scorer import Scorer
 
     Row = dict[str, Any]
@@ -64,7 +63,7 @@ def score(
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace files that exist.")] = False,
     resume: Annotated[
         bool,
-        typer.Option("--resume", help="Continue an interrupted run with the same --output."),
+        typer.Option("--resume", help="Keep the rows of --output, and score only photos without one."),
     ] = False,
     sort: Annotated[bool, typer.Option("--sort", help="Best photo first, errors last.")] = False,
     strict: Annotated[
@@ -81,24 +80,34 @@ def score(
         raise typer.BadParameter("goes with --output, and without --sort and --overwrite", param_hint="--resume")
     if output is not None:
         _check_output(output, found, overwrite, resume, reads_stdin="-" in inputs)
-    scorer = load_scorer(model, backend=backend, device=device, dtype=dtype, batch_size=batch_size, workers=workers)
-    pictures = None if maps is None else _MapPictures(scorer, maps, found, overwrite or resume)
-    with _one_sentence(output), _writer(output, overwrite, resume, scorer) as file:
-        rows = _Rows(_score(scorer, found, file.done, pictures), sort)
-        for row in rows:
-            file.write(row)
-    _summarise(rows, file, found, pictures, output, scorer)
-    failed = rows.failed + file.num_failed > 0 or (pictures is not None and pictures.failed > 0)
-    scored = rows.scored + file.num_done - file.num_failed
-    raise typer.Exit(1 if scored == 0 or (strict and failed) else 0)
+    with _one_sentence(output), _reserved(output, overwrite, resume) as reserved:
+        work = _to_do(found, reserved.earlier, maps)
+        if reserved.is_finished and not work:
+            _say_finished(reserved, found)
+            raise typer.Exit(_status(0, 0, reserved.earlier, strict))
+        scorer = load_scorer(
+            model, backend=backend, device=device, dtype=dtype, batch_size=batch_size, workers=workers
+        )
+        pictures = None if maps is None else _MapPictures(scorer, maps, found, overwrite or resume)
+        # Closed here: the garbage collector may run in a worker, which cannot wait for itself.
+        with _writer(output, reserved, scorer) as file, closing(_score(scorer, work, pictures)) as scored:
+            rows = _Rows(scored, sort)
+            for row in rows:
+                file.write(row)
+    _summarise(rows, reserved.earlier, found, work, pictures, output, scorer)
+    failed = rows.failed + (0 if pictures is None else pictures.failed)
+    raise typer.Exit(_status(rows.scored, failed, reserved.earlier, strict))
+
+
+def _status(scored: int, failed: int, earlier: EarlierRows, strict: bool) -> int:
+    """The exit status after so many photos were scored, and so many photos or maps failed, beside earlier rows."""
+    scored += earlier.num_done - earlier.num_failed
+    return 1 if scored == 0 or (strict and failed + earlier.num_failed) else 0
 
 
 def _check_output(output: Path, found: FoundImages, overwrite: bool, resume: bool, *, reads_stdin: bool) -> None:
-    from ..scoring.score_files import check_output, part_of
+    from ..scoring.score_files import check_output
 
-    if resume and output.is_file() and not part_of(output).exists():
-        print(f"{visible(str(output))} is finished: --overwrite scores its photos again", file=sys.stderr)
-        raise typer.Exit
     try:
         check_output(output, overwrite=overwrite, resume=resume)
         if output.exists():
@@ -109,21 +118,54 @@ def _check_output(output: Path, found: FoundImages, overwrite: bool, resume: boo
         raise typer.BadParameter(sentence(error), param_hint="--output") from None
 
 
+class _Work(NamedTuple):
+    """A photo to score.
+
+    Attributes:
+        path: Where it is.
+        error: Why it cannot be opened, if that is known.
+        has_row: Whether it has a row from an earlier run, and only its map is missing.
+    """
+
+    path: str
+    error: str | None
+    has_row: bool
+
+
+def _to_do(found: FoundImages, earlier: EarlierRows, maps: Path | None) -> list[_Work]:
+    """Photos without a row and, where maps are drawn, those with a score and without a map."""
+    from ..scoring.map_files import map_path
+    from ..scoring.rows import as_text
+
+    left = Counter(earlier.done)
+    work = []
+    for path, error in found.entries:
+        name = as_text(path)
+        if not left[name]:
+            work.append(_Work(path, error, has_row=False))
+            continue
+        left[name] -= 1
+        if maps is not None and not earlier.failed[name] and not os.path.lexists(map_path(maps, path)):
+            work.append(_Work(path, error, has_row=True))
+    return work
+
+
 class _MapPictures:
     """Writes the map of a photo; what goes wrong is counted, and the run goes on."""
 
     def __init__(self, scorer: Scorer, folder: Path, found: FoundImages, overwrite: bool):
-        from ..scoring.map_files import MapFolder
+        from ..scoring.map_files import MapFolder, map_path
 
         config = scorer.config
         if getattr(config, "head", None) != "pooled":
             raise typer.BadParameter("only students with the pooled head have quality maps", param_hint="--maps")
-        if found.walks(folder):
-            raise typer.BadParameter(
-                f"{visible(str(folder))} is inside a folder of photos, and its maps would be scored as photos next "
-                "time: choose a folder elsewhere, or one whose name starts with a dot",
-                param_hint="--maps",
-            )
+        for place in {folder: None} | {map_path(folder, path).parent: None for path in found.paths}:
+            if found.holds(place):
+                raise typer.BadParameter(
+                    f"maps in {visible(str(place))} would be among the photos, and would be scored as photos next "
+                    "time: choose a folder elsewhere, or one whose name starts with a dot",
+                    param_hint="--maps",
+                )
         with wrong_usage("--maps"):
             self._maps = MapFolder(
                 folder,
@@ -148,30 +190,26 @@ class _MapPictures:
             self.failed += 1
 
 
-def _score(scorer: Scorer, found: FoundImages, done: Counter[str], pictures: _MapPictures | None) -> Iterator[Row]:
+def _score(scorer: Scorer, work: list[_Work], pictures: _MapPictures | None) -> Generator[Row]:
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
 
-    from ..scoring.rows import as_text, to_row
+    from ..scoring.rows import to_row
     from ..scoring.score import Score
 
-    left = Counter(done)
-    entries = []
-    for entry in found.entries:
-        name = as_text(entry[0])
-        if left[name]:
-            left[name] -= 1
-        else:
-            entries.append(entry)
-    results = scorer.stream((path for path, error in entries if error is None), return_map=pictures is not None)
+    readable = (one.path for one in work if one.error is None)
     console = Console(stderr=True)
     columns = (BarColumn(), MofNCompleteColumn(), "photos", TimeRemainingColumn())
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
-        for path, error in progress.track(entries):
+    with (
+        closing(scorer.stream(readable, return_map=pictures is not None)) as results,
+        Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress,
+    ):
+        for path, error, has_row in progress.track(work):
             result = next(results) if error is None else Score(float("nan"), error=error)
             if pictures is not None:
                 pictures.save(path, result)
-            yield to_row(path, result)
+            if not has_row:
+                yield to_row(path, result)
 
 
 class _Rows:
@@ -200,9 +238,30 @@ class _Rows:
 
 
 @contextmanager
-def _writer(output: Path | None, overwrite: bool, resume: bool, scorer: Scorer) -> Iterator[ScoreFile]:
+def _reserved(output: Path | None, overwrite: bool, resume: bool) -> Iterator[Reserved]:
+    from ..scoring.score_files import EarlierRows, Reserved, reserve
+
+    if output is None:
+        yield Reserved(Path(), EarlierRows())
+        return
+    with ExitStack() as closed:
+        with _refused_output():
+            reserved = closed.enter_context(reserve(output, overwrite=overwrite, resume=resume))
+        yield reserved
+
+
+@contextmanager
+def _refused_output() -> Iterator[None]:
+    try:
+        yield
+    except (ValueError, FileExistsError) as error:
+        raise typer.BadParameter(sentence(error), param_hint="--output") from None
+
+
+@contextmanager
+def _writer(output: Path | None, reserved: Reserved, scorer: Scorer) -> Iterator[ScoreFile]:
     from ..scoring.rows import CsvWriter
-    from ..scoring.score_files import ScoreFile, open_writer
+    from ..scoring.score_files import ScoreFile
 
     if output is not None:
         backend = scorer.backend
@@ -211,10 +270,8 @@ def _writer(output: Path | None, overwrite: bool, resume: bool, scorer: Scorer) 
             "model": f"{backend.source} with {backend.name} in {backend.dtype}",
         }
         with ExitStack() as closed:
-            try:
-                file = closed.enter_context(open_writer(output, overwrite=overwrite, resume=resume, model=model))
-            except (ValueError, FileExistsError) as error:
-                raise typer.BadParameter(sentence(error), param_hint="--output") from None
+            with _refused_output():
+                file = closed.enter_context(reserved.writer(model))
             yield file
     elif sys.stdout.isatty():
         _reconfigure_stdout(errors="backslashreplace")
@@ -242,13 +299,9 @@ def _one_sentence(output: Path | None) -> Iterator[None]:
 
     Asked to stop by a signal, a run ends as if interrupted, so that its files are closed.
     """
-    stops = [number for name in ("SIGTERM", "SIGHUP") if (number := getattr(signal, name, None)) is not None]
-    # What is ignored, as SIGHUP under nohup, stays so.
-    stops = [number for number in stops if signal.getsignal(number) is signal.SIG_DFL]
-    for number in stops:
-        signal.signal(number, lambda number, _: sys.exit(128 + number))
     try:
-        yield
+        with stopped_in_order():
+            yield
     except KeyboardInterrupt:
         _stop("interrupted", 130, output)
     except SystemExit as error:
@@ -257,9 +310,6 @@ def _one_sentence(output: Path | None) -> Iterator[None]:
         _stop(None, 1, output)
     except OSError as error:
         _stop(f"cannot write {output or 'the rows'}: {error.strerror or error}", 1, output)
-    finally:
-        for number in stops:
-            signal.signal(number, signal.SIG_DFL)
 
 
 def _stop(reason: str | None, status: int, output: Path | None) -> NoReturn:
@@ -276,21 +326,38 @@ def _stop(reason: str | None, status: int, output: Path | None) -> NoReturn:
     raise typer.Exit(status)
 
 
+def _say_finished(reserved: Reserved, found: FoundImages) -> None:
+    parts = [f"{visible(str(reserved.path))} is finished: every photo has a row (--overwrite scores them again)"]
+    parts += [counted(reserved.earlier.num_failed, "error")] if reserved.earlier.num_failed else []
+    parts += _not_named(reserved.earlier, found)
+    print(", ".join(parts), file=sys.stderr)
+
+
 def _summarise(
     rows: _Rows,
-    file: ScoreFile,
+    earlier: EarlierRows,
     found: FoundImages,
+    work: list[_Work],
     pictures: _MapPictures | None,
     output: Path | None,
     scorer: Scorer,
 ) -> None:
     parts = [f"{rows.scored} scored by {scorer.backend.name} in {scorer.backend.dtype}"]
     parts += [counted(rows.failed, "error")] if rows.failed else []
-    parts += [f"{file.num_done} kept from before"] if file.num_done else []
-    parts += [skipped(found)] if found.skipped else []
+    parts += [f"{earlier.num_done} kept from before"] if earlier.num_done else []
+    parts += _not_named(earlier, found)
+    parts += [f"{again} scored again for their maps"] if (again := sum(one.has_row for one in work)) else []
+    parts += [left] if (left := skipped(found)) else []
     parts += [f"written to {visible(str(output))}"] if output else []
     print(", ".join(parts), file=sys.stderr)
     if pictures is not None and pictures.failed:
         print(
             f"{counted(pictures.failed, 'map')} not written, the first since {pictures.first_failure}", file=sys.stderr
         )
+
+
+def _not_named(earlier: EarlierRows, found: FoundImages) -> list[str]:
+    from ..scoring.rows import as_text
+
+    strangers = (earlier.done - Counter(as_text(path) for path, _ in found.entries)).total()
+    return [f"{counted(strangers, 'row')} of photos that the inputs do not name"] if strangers else []

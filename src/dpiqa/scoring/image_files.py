@@ -28,14 +28,18 @@ class FoundImages:
     Attributes:
         entries: (path, why it cannot be opened) of photos, and of what was named or met and is none: a folder that
             cannot be read, a pipe, a name that nothing bears. The second is None for what is worth a try.
+        repeated: How often a file was named or met again; it is in `entries` once, by the path that came first.
         skipped: Hidden files and files of other kinds in walked folders, RAW files among them.
         raw: How many of the skipped are RAW files, by suffix in capitals.
     """
 
     entries: list[tuple[str, str | None]] = field(default_factory=list)
+    repeated: int = 0
     skipped: int = 0
     raw: Counter[str] = field(default_factory=Counter)
     _walked: set[tuple[int, int]] = field(default_factory=set, repr=False)
+    _resolved: set[str] = field(default_factory=set, repr=False)
+    _folders: dict[str, str] = field(default_factory=dict, repr=False)  # of the files, as given and resolved
 
     @property
     def paths(self) -> list[str]:
@@ -57,12 +61,18 @@ class FoundImages:
         elif patterns and glob.has_magic(name) and not os.path.lexists(name):
             self._add_matches(name)
         elif _suffix(name) in RAW_SUFFIXES:
-            self.entries.append((name, "a RAW file: export it as JPEG first"))
+            self._take(name, "a RAW file: export it as JPEG first")
         else:
-            self.entries.append((name, _why_not_a_file(name)))
+            self._take(name, _why_not_a_file(name))
 
-    def walks(self, folder: str | os.PathLike[str]) -> bool:
-        """Whether photos in a folder, which need not exist, are found when the same is added again."""
+    def holds(self, folder: str | os.PathLike[str]) -> bool:
+        """Whether files that come new to a folder, which need not exist, are among photos.
+
+        That is where it holds one of the photos, or is in a folder that was added: they are then found when the same
+        is added again.
+        """
+        if _real(os.fspath(folder)) in self._folders.values():
+            return True
         current = os.path.abspath(folder)
         while True:
             with contextlib.suppress(OSError):
@@ -73,6 +83,19 @@ class FoundImages:
             if parent == current or name.startswith("."):
                 return False
             current = parent
+
+    def _take(self, path: str, error: str | None) -> None:
+        folder, name = os.path.split(path)
+        if folder not in self._folders:
+            self._folders[folder] = _real(folder)
+        resolved = os.path.join(self._folders[folder], name)
+        if os.path.islink(resolved):
+            resolved = _real(resolved)
+        if resolved in self._resolved:
+            self.repeated += 1
+            return
+        self._resolved.add(resolved)
+        self.entries.append((path, error))
 
     def _add_matches(self, pattern: str) -> None:
         try:
@@ -98,7 +121,7 @@ class FoundImages:
     def _add_file(self, path: str) -> None:
         suffix = _suffix(path)
         if suffix in SUFFIXES and not os.path.basename(path).startswith("."):
-            self.entries.append((path, _why_not_a_file(path)))
+            self._take(path, _why_not_a_file(path))
             return
         self.skipped += 1
         if suffix in RAW_SUFFIXES:
@@ -146,6 +169,13 @@ def find_images(inputs: Iterable[str], *, patterns: bool = True) -> FoundImages:
 
 def _suffix(path: str) -> str:
     return os.path.splitext(path)[1].lower()
+
+
+def _real(path: str) -> str:
+    try:
+        return os.path.realpath(path)
+    except (OSError, ValueError):  # a name that no file can have
+        return path
 
 
 def _is_folder(entry: os.DirEntry[str]) -> bool:

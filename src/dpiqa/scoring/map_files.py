@@ -64,7 +64,7 @@ class MapFolder:
             OSError: When the picture cannot be written.
             ImageError: When the photo cannot be opened any more.
         """
-        target = self._target(path)
+        target = map_path(self._folder, path)
         size = (_MAP_SIDE, _MAP_SIDE)
         photo = open_image(path, cover=size, max_pixels=self._max_pixels, formats=self._formats)
         photo.thumbnail(size)
@@ -78,7 +78,7 @@ class MapFolder:
         identities: set[tuple[int, int]] | None = None
         sources: dict[str, str] = {}
         for path in photos:
-            target = self._target(path)
+            target = map_path(self._folder, path)
             source = sources.setdefault(str(target), os.path.abspath(path))
             if source != os.path.abspath(path):
                 raise ValueError(f"{source} and {path} would have the same map, {target}: score one of them at a time")
@@ -91,11 +91,15 @@ class MapFolder:
             if not overwrite:
                 raise FileExistsError(f"{target} exists already: allow it to be replaced with --overwrite")
 
-    def _target(self, path: str) -> Path:
-        """The photo's path again below the folder, from here or else from the root, so that no ".." leads out."""
-        absolute = Path(os.path.abspath(path))
-        base = Path.cwd() if absolute.is_relative_to(Path.cwd()) else Path(absolute.anchor)
-        return self._folder / absolute.relative_to(base).with_name(absolute.name + ".png")
+
+def map_path(folder: str | os.PathLike[str], photo: str) -> Path:
+    """Where a map goes: the photo's path again below the folder, from here or else from the root.
+
+    So no ".." leads out of the folder.
+    """
+    absolute = Path(os.path.abspath(photo))
+    base = Path.cwd() if absolute.is_relative_to(Path.cwd()) else Path(absolute.anchor)
+    return Path(folder) / absolute.relative_to(base).with_name(absolute.name + ".png")
 
 
 def _identity(path: str | os.PathLike[str]) -> tuple[int, int] | None:

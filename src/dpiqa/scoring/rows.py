@@ -18,14 +18,16 @@ if TYPE_CHECKING:
 
 COLUMNS = ("path", "score", "percentile", "low", "high", "width", "height", "error")
 _PARQUET_ROW_GROUP = 1_000
+# More of them would differ between backends, which agree to less than 1e-6 of a score in float32.
+_DECIMALS = {"score": 5, "percentile": 3, "low": 5, "high": 5}
 
 Row = dict[str, Any]
 
 
 def to_row(path: str, score: Score) -> Row:
-    """One photo as a row with `COLUMNS`; what is unknown is None."""
+    """One photo as a row with `COLUMNS`, numbers rounded; what is unknown is None."""
     low, high = score.interval or (None, None)
-    return {
+    row: Row = {
         "path": as_text(path),
         "score": None if math.isnan(score.score) else score.score,
         "percentile": score.percentile,
@@ -35,6 +37,10 @@ def to_row(path: str, score: Score) -> Row:
         "height": score.height,
         "error": None if score.error is None else as_text(score.error),
     }
+    for column, decimals in _DECIMALS.items():
+        if row[column] is not None:
+            row[column] = round(row[column], decimals)
+    return row
 
 
 def as_text(name: str) -> str:
@@ -58,8 +64,20 @@ class RowFormat(Protocol):
         """Makes sure that all rows are on disk."""
 
     @staticmethod
-    def repair(part: Path) -> Iterator[Row]:
-        """Takes away what a process that was killed has not written whole; the rows that stay."""
+    def create(part: Path) -> None:
+        """Makes the place for them."""
+
+    @staticmethod
+    def repair(part: Path) -> None:
+        """Takes away what a process that was killed has not written whole."""
+
+    @staticmethod
+    def read(place: Path) -> Iterator[Row]:
+        """The rows that are kept there, or in a file that is finished."""
+
+    @staticmethod
+    def reopen(path: Path, part: Path) -> None:
+        """Makes a place with the rows of a file that is finished, which stays."""
 
     @staticmethod
     def finish(part: Path, path: Path) -> None:
@@ -75,8 +93,8 @@ class CsvWriter:
             self._writer.writeheader()
 
     def write(self, row: Row) -> None:
-        """Writes a row, floats to six decimals."""
-        self._writer.writerow({k: f"{v:.6f}" if isinstance(v, float) else v for k, v in row.items()})
+        """Writes a row."""
+        self._writer.writerow({k: f"{v:.{_DECIMALS[k]}f}" if isinstance(v, float) else v for k, v in row.items()})
 
 
 class UnixLines:
@@ -104,6 +122,16 @@ class _Lines:
         self._file.close()
 
     @staticmethod
+    def create(part: Path) -> None:
+        part.touch()
+
+    @staticmethod
+    def reopen(path: Path, part: Path) -> None:
+        unfinished = part.with_name(f"{part.name}.new")
+        shutil.copyfile(path, unfinished)
+        os.replace(unfinished, part)
+
+    @staticmethod
     def finish(part: Path, path: Path) -> None:
         os.replace(part, path)
 
@@ -119,7 +147,7 @@ class CsvFormat(_Lines):
         self._writer.write(row)
 
     @staticmethod
-    def repair(part: Path) -> Iterator[Row]:
+    def repair(part: Path) -> None:
         whole = length = quotes = 0
         with part.open("r+b") as file:
             for line in file:
@@ -128,7 +156,10 @@ class CsvFormat(_Lines):
                 if line.endswith(b"\n") and quotes % 2 == 0:  # else it is inside a name that is quoted
                     whole = length
             file.truncate(whole)
-        with part.open(newline="", encoding="utf-8") as text:
+
+    @staticmethod
+    def read(place: Path) -> Iterator[Row]:
+        with place.open(newline="", encoding="utf-8") as text:
             yield from csv.DictReader(text)
 
 
@@ -139,14 +170,14 @@ class JsonLinesFormat(_Lines):
         self._file.write(json.dumps(row, ensure_ascii=False) + "\n")
 
     @staticmethod
-    def repair(part: Path) -> Iterator[Row]:
-        whole = 0
+    def repair(part: Path) -> None:
         with part.open("r+b") as file:
-            for line in file:
-                if line.endswith(b"\n"):
-                    whole += len(line)
-                    yield json.loads(line)
-            file.truncate(whole)
+            file.truncate(sum(len(line) for line in file if line.endswith(b"\n")))
+
+    @staticmethod
+    def read(place: Path) -> Iterator[Row]:
+        with place.open("rb") as file:
+            yield from map(json.loads, file)
 
 
 class ParquetFormat:
@@ -182,13 +213,29 @@ class ParquetFormat:
         self._next += 1
 
     @staticmethod
-    def repair(part: Path) -> Iterator[Row]:
-        import pyarrow.parquet as pq
+    def create(part: Path) -> None:
+        part.mkdir()
 
+    @staticmethod
+    def repair(part: Path) -> None:
         for unfinished in part.glob(".*.parquet"):
             unfinished.unlink()
-        for path in _chunks(part):
-            yield from pq.read_table(path).to_pylist()
+
+    @staticmethod
+    def read(place: Path) -> Iterator[Row]:
+        import pyarrow.parquet as pq
+
+        for path in _chunks(place) if place.is_dir() else [place]:
+            for batch in pq.ParquetFile(path).iter_batches(_PARQUET_ROW_GROUP):
+                yield from batch.to_pylist()
+
+    @staticmethod
+    def reopen(path: Path, part: Path) -> None:
+        part.mkdir()
+        first = part / f"{0:09}.parquet"
+        unfinished = first.with_name(f".{first.name}")
+        shutil.copyfile(path, unfinished)
+        os.replace(unfinished, first)
 
     @staticmethod
     def finish(part: Path, path: Path) -> None:
@@ -197,7 +244,8 @@ class ParquetFormat:
         whole = part / ".whole.parquet"
         with pq.ParquetWriter(whole, _schema()) as writer:
             for chunk in _chunks(part):
-                writer.write_table(pq.read_table(chunk))
+                for batch in pq.ParquetFile(chunk).iter_batches(_PARQUET_ROW_GROUP):
+                    writer.write_batch(batch)
         os.replace(whole, path)
         shutil.rmtree(part)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import shutil
@@ -13,7 +14,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from .checkpoint_source import read_json
-from .rows import FORMATS, Row
+from .rows import FORMATS, Row, RowFormat
 
 
 class TakesRows(Protocol):
@@ -24,22 +25,38 @@ class TakesRows(Protocol):
 
 
 @dataclass(frozen=True)
+class EarlierRows:
+    """Rows of an earlier run, by their `path`.
+
+    Attributes:
+        done: How often each path is among them.
+        failed: How often each is with an error.
+    """
+
+    done: Counter[str] = field(default_factory=Counter)
+    failed: Counter[str] = field(default_factory=Counter)
+
+    @property
+    def num_done(self) -> int:
+        """How many rows there are."""
+        return self.done.total()
+
+    @property
+    def num_failed(self) -> int:
+        """How many of them have an error."""
+        return self.failed.total()
+
+
+@dataclass(frozen=True)
 class ScoreFile:
     """An open file of scores.
 
     Attributes:
-        done: How often each `path` is in it from an earlier run; empty unless that is resumed.
-        num_failed: How many rows of the earlier run have an error.
+        earlier: Rows that are in it from an earlier run; none unless that is resumed.
     """
 
     _rows: TakesRows
-    done: Counter[str] = field(default_factory=Counter)
-    num_failed: int = 0
-
-    @property
-    def num_done(self) -> int:
-        """How many rows there are from the earlier run."""
-        return self.done.total()
+    earlier: EarlierRows = field(default_factory=EarlierRows)
 
     def write(self, row: Row) -> None:
         """Adds a row of [`dpiqa.scoring.rows.to_row`]."""
@@ -49,6 +66,11 @@ class ScoreFile:
 def part_of(path: Path) -> Path:
     """Where a file is written before it is whole; for Parquet this is a folder."""
     return path.with_name(f"{path.name}.part")
+
+
+def note_of(path: Path) -> Path:
+    """What a finished file's rows follow from: a hidden file beside it."""
+    return path.with_name(f".{path.name}.json")
 
 
 def check_output(path: Path, *, overwrite: bool = False, resume: bool = False) -> None:
@@ -67,11 +89,13 @@ def check_output(path: Path, *, overwrite: bool = False, resume: bool = False) -
         raise FileNotFoundError(f"there is no folder {path.parent}")
     if path.is_dir():
         raise FileExistsError(f"{path} is a folder")
-    if overwrite:
+    if overwrite or resume:
         return
-    if path.exists() and not (resume and part_of(path).exists()):
-        raise FileExistsError(f"{path} exists already: name another file, or allow it with --overwrite")
-    if part_of(path).exists() and not resume:
+    if path.exists():
+        raise FileExistsError(
+            f"{path} exists already: name another file, allow it with --overwrite, or add to it with --resume"
+        )
+    if part_of(path).exists():
         raise FileExistsError(
             f"{part_of(path)} exists already, from a run that was cut off or is still going on: go on with it with "
             "--resume, or allow it to be replaced with --overwrite"
@@ -90,47 +114,114 @@ def open_writer(
 
     Until then, and for good when an exception or a signal ends it, the rows are beside it under a name that ends in
     `.part`: a CSV or JSON Lines file that is valid after every row, even when the process is killed; or a folder of
-    Parquet files with 1,000 rows each. What the rows follow from is in a file that ends in `.part.json`.
+    Parquet files with 1,000 rows each. What the rows follow from is in a file that ends in `.part.json` and, once the
+    file is whole, in a hidden one beside it, so that rows can be added.
 
     Args:
         path: Where to write; .csv, .jsonl or .parquet.
         overwrite: Whether a file that exists, or the beginning of one, may be replaced.
-        resume: Whether to go on with the beginning of one, if there is any.
+        resume: Whether to go on with the beginning of one, or add to one that is finished, if there is any.
         model: What the rows follow from; `fingerprint` must be the same to go on.
 
     Raises:
-        ValueError: When the suffix is none of these, or the beginning comes from another model.
+        ValueError: When the suffix is none of these, or what is there comes from another model, or from one that is
+            not known.
         OSError: When it must not be overwritten (FileExistsError), another run writes it, or it cannot be written.
+    """
+    with (
+        reserve(path, overwrite=overwrite, resume=resume) as reserved,
+        reserved.writer(model) as file,
+    ):
+        yield file
+
+
+@contextmanager
+def reserve(path: str | os.PathLike[str], *, overwrite: bool = False, resume: bool = False) -> Iterator[Reserved]:
+    """Takes a file for this run before it is known what will write it; see [`open_writer`].
+
+    An exception before it writes leaves all as it was. A signal leaves a part without rows where an older file was to
+    be replaced, so that this one is not taken for what the run wrote.
     """
     path = Path(path)
     check_output(path, overwrite=overwrite, resume=resume)
     part = part_of(path)
-    note, lock = part.with_name(f"{part.name}.json"), part.with_name(f"{part.name}.lock")
     kind = FORMATS[path.suffix.lower()]
-    with _alone(lock, path):
+    with _alone(part.with_name(f"{part.name}.lock"), path):
         check_output(path, overwrite=overwrite, resume=resume)  # as another run may have ended just now
-        done: Counter[str] = Counter()
-        num_failed = 0
         if resume and part.exists():
-            _check_model(note, model, part)
-            try:
-                for row in kind.repair(part):
-                    done[row["path"]] += 1
-                    num_failed += bool(row["error"])
-            except (KeyError, TypeError, ValueError) as error:
-                raise ValueError(f"{part} holds no rows of scores ({error}): begin anew with --overwrite") from None
+            kind.repair(part)
+            yield Reserved(path, _read(kind, part))
+        elif resume and path.exists():
+            yield Reserved(path, _read(kind, path), is_finished=True)
         else:
+            reserved = Reserved(path, EarlierRows(), is_new=True)
+            is_first = not part.exists()
+            if is_first:
+                kind.create(part)
+            try:
+                yield reserved
+            except BaseException as error:
+                if is_first and not reserved.is_written and (isinstance(error, Exception) or not path.exists()):
+                    _remove(part)
+                raise
+
+
+@dataclass
+class Reserved:
+    """A file that this run alone may write.
+
+    Attributes:
+        path: Its name once it is whole.
+        earlier: Rows of an earlier run, which stay.
+        is_finished: Whether these are those of a finished file.
+        is_new: Whether it is begun anew.
+        is_written: Whether the run has begun to write it.
+    """
+
+    path: Path
+    earlier: EarlierRows
+    is_finished: bool = False
+    is_new: bool = False
+    is_written: bool = False
+
+    @contextmanager
+    def writer(self, model: Mapping[str, str] | None) -> Iterator[ScoreFile]:
+        """Opens it for the rows of a model; see [`open_writer`]."""
+        path, part, kind = self.path, part_of(self.path), FORMATS[self.path.suffix.lower()]
+        note = part.with_name(f"{part.name}.json")
+        if self.is_finished:
+            _check_model(_note_of_finished(path), model, path)
+        elif self.earlier.done:
+            _check_model(_read_note(note), model, part)
+        if self.is_finished or not self.earlier.done:
+            _write_note(note, model or {})
+        if self.is_finished:
+            kind.reopen(path, part)
+        elif self.is_new:
             _remove(part)
-            unfinished = note.with_name(f"{note.name}.new")
-            unfinished.write_text(json.dumps(dict(model or {})), encoding="utf-8")
-            os.replace(unfinished, note)
+        self.is_written = True
         rows = kind(part)
         try:
-            yield ScoreFile(rows, done, num_failed)
+            yield ScoreFile(rows, self.earlier)
         finally:
             rows.close()
+        note_of(path).unlink(missing_ok=True)
         kind.finish(part, path)
+        if model:
+            _write_note(note_of(path), {**model, "sha256": _sha256(path)})
         note.unlink()
+
+
+def _read(kind: type[RowFormat], place: Path) -> EarlierRows:
+    earlier = EarlierRows()
+    try:
+        for row in kind.read(place):
+            earlier.done[row["path"]] += 1
+            if row["error"]:
+                earlier.failed[row["path"]] += 1
+    except (KeyError, TypeError, ValueError) as error:
+        raise ValueError(f"{place} holds no rows of scores ({error}): begin anew with --overwrite") from None
+    return earlier
 
 
 def _remove(part: Path) -> None:
@@ -148,6 +239,7 @@ def _remove(part: Path) -> None:
 def _alone(lock: Path, path: Path) -> Iterator[None]:
     from filelock import FileLock, Timeout
 
+    lock.touch()  # a folder that cannot be written to says so here; FileLock would take it for another run's lock
     try:
         with FileLock(lock, timeout=0):
             try:
@@ -158,17 +250,42 @@ def _alone(lock: Path, path: Path) -> Iterator[None]:
         raise FileExistsError(f"another run is writing {path} now: wait for it, or name another file") from None
 
 
-def _check_model(note: Path, model: Mapping[str, str] | None, part: Path) -> None:
-    try:
-        before = read_json(note)
-    except OSError:
-        before = {}
+def _check_model(before: Mapping[str, Any], model: Mapping[str, str] | None, place: Path) -> None:
     if not model or before.get("fingerprint") != model["fingerprint"]:
         was = before.get("model", "a model that is not known")
         raise ValueError(
-            f"{part} has scores of {was}, and scores of two models cannot be mixed: name the same model, backend and "
+            f"{place} has scores of {was}, and scores of two models cannot be mixed: name the same model, backend and "
             "dtype, or begin anew with --overwrite"
         )
 
 
-__all__ = ["ScoreFile", "check_output", "open_writer", "part_of"]
+def _note_of_finished(path: Path) -> dict[str, Any]:
+    note = _read_note(note_of(path))
+    if note.get("sha256") == _sha256(path):
+        return note
+    reason = "was changed since it was written" if note else f"is without {note_of(path).name} beside it"
+    raise ValueError(
+        f"{path} {reason}, so that no model is known to fit its scores and none can be added: begin anew with "
+        "--overwrite, or name another file"
+    )
+
+
+def _read_note(note: Path) -> dict[str, Any]:
+    try:
+        return read_json(note)
+    except OSError:
+        return {}
+
+
+def _write_note(note: Path, content: Mapping[str, str]) -> None:
+    unfinished = note.with_name(f"{note.name}.new")
+    unfinished.write_text(json.dumps(dict(content)), encoding="utf-8")
+    os.replace(unfinished, note)
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+__all__ = ["EarlierRows", "Reserved", "ScoreFile", "check_output", "open_writer", "part_of", "reserve"]
