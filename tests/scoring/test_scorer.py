@@ -179,6 +179,7 @@ def test_bfloat16_on_request(tiny_student, tiny_processor, photo):
         ({"batch_size": 0}, "batch_size must be at least 1, .* got 0"),
         ({"workers": 0}, "workers must be at least 1, .* got 0"),
         ({"workers": -1}, "workers must be at least 1, .* got -1"),
+        ({"device": "meta"}, "'meta' here: expected auto, cpu"),
         ({"device": "gpu"}, "'gpu' here: expected auto, cpu, cuda, cuda:N or mps"),
     ],
 )

@@ -14,12 +14,8 @@ def pick_device(device: str | torch.device = "auto") -> torch.device:
         ValueError: When PyTorch cannot compute on it here.
     """
     if device != "auto":
-        try:
-            torch.device(device)
-        except RuntimeError:  # of which the message lists what PyTorch could be built for
-            raise ValueError(
-                f"cannot compute on {str(device)!r} here: expected auto, cpu, cuda, cuda:N or mps."
-            ) from None
+        if not _is_known(device):
+            raise ValueError(f"cannot compute on {str(device)!r} here: expected auto, cpu, cuda, cuda:N or mps.")
         try:
             return torch.empty(0, device=device).device
         except (RuntimeError, AssertionError, NotImplementedError) as error:
@@ -28,6 +24,13 @@ def pick_device(device: str | torch.device = "auto") -> torch.device:
     if torch.cuda.is_available():
         return torch.device("cuda")
     return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+
+
+def _is_known(device: str | torch.device) -> bool:
+    try:
+        return torch.device(device).type != "meta"  # which computes nothing
+    except RuntimeError:  # whose message lists all that PyTorch could be built for
+        return False
 
 
 def pick_dtype(dtype: str, model_type: str, device: torch.device) -> torch.dtype:
