@@ -252,7 +252,7 @@ def test_a_signal_after_two_openvino_scorers_are_gone_kills_nobody(exported):
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="processes are not forked here")
 def test_after_a_fork_openvino_says_that_it_cannot(exported, photo, save):
     script = (
-        "import os, dpiqa\n"
+        "import os, pickle, dpiqa\n"
         f"scorer = dpiqa.Scorer.from_pretrained({str(exported['openvino'])!r})\n"
         "child = os.fork()\n"
         "if not child:\n"
@@ -260,11 +260,15 @@ def test_after_a_fork_openvino_says_that_it_cannot(exported, photo, save):
         f"        scorer([{str(save(photo, 'a.png'))!r}])\n"
         "    except RuntimeError as error:\n"
         "        print(error, flush=True)\n"
+        "    try:\n"
+        "        pickle.loads(pickle.dumps(scorer))\n"
+        "    except RuntimeError as error:\n"
+        "        print(error, flush=True)\n"
         "    os._exit(0)\n"
         "os.waitpid(child, 0)"
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60)
-    assert "cannot compute in a process that was forked" in done.stdout
+    assert done.stdout.count("cannot compute in a process that was forked") == 2
 
 
 def test_auto_is_torch_for_a_teacher_or_another_device(tiny_exportable):

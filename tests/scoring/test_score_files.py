@@ -217,6 +217,19 @@ class TestResume:
                 assert path.read_bytes() == before
         assert [row["path"] for row in read(path)] == ["a, b.jpg", "c.jpg", "d.jpg"]
 
+    @pytest.mark.parametrize("suffix", SUFFIXES)
+    def test_a_run_that_is_killed_while_it_takes_up_a_finished_file_loses_no_row(self, tmp_path, suffix, monkeypatch):
+        path = tmp_path / f"x{suffix}"
+        with open_writer(path, model=MODEL) as writer:
+            writer.write(ROWS[0])
+        with monkeypatch.context() as patch:
+            patch.setattr("dpiqa.scoring.rows.shutil.copyfile", denied)
+            with suppress(PermissionError), open_writer(path, resume=True, model=MODEL):
+                pytest.fail("nothing is denied")
+        with open_writer(path, resume=True, model=MODEL) as writer:
+            assert writer.earlier.num_done == 1
+        assert [row["path"] for row in read(path)] == ["a, b.jpg"]
+
     def test_none_are_added_to_a_file_of_another_model(self, tmp_path):
         with open_writer(tmp_path / "x.csv", model=MODEL) as writer:
             writer.write(ROWS[0])

@@ -231,11 +231,10 @@ class ParquetFormat:
 
     @staticmethod
     def reopen(path: Path, part: Path) -> None:
-        part.mkdir()
-        first = part / f"{0:09}.parquet"
-        unfinished = first.with_name(f".{first.name}")
-        shutil.copyfile(path, unfinished)
-        os.replace(unfinished, first)
+        unfinished = part.with_name(f"{part.name}.new")
+        unfinished.mkdir(exist_ok=True)
+        shutil.copyfile(path, unfinished / f"{0:09}.parquet")
+        os.replace(unfinished, part)
 
     @staticmethod
     def finish(part: Path, path: Path) -> None:
