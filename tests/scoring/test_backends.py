@@ -169,6 +169,17 @@ def test_what_exports_that_were_killed_have_left_is_removed_after_a_day(tiny_exp
     assert [name for name in names if (exports / name).exists()] == ["onnx-0/.onnx.now", "onnx-1/onnx"]
 
 
+def test_the_command_says_that_the_first_run_exports(tiny_exportable, tmp_path, photo, save, monkeypatch):
+    pytest.importorskip("onnxruntime")
+    monkeypatch.setenv("HF_ASSETS_CACHE", str(tmp_path / "assets"))
+    arguments = ["score", str(save(photo, "a.png")), "--model", str(tiny_exportable), "--backend", "onnx"]
+    runs = [
+        subprocess.run([sys.executable, "-m", "dpiqa", *arguments], capture_output=True, text=True, check=True)
+        for _ in range(2)
+    ]
+    assert ["for onnx; this takes half a minute, once" in run.stderr for run in runs] == [True, False]
+
+
 def test_auto_takes_a_backend_that_agrees_and_else_torch(exported, tiny_exportable, monkeypatch):
     monkeypatch.setattr(load, "installed_backends", lambda: ["onnx", "torch"])
     monkeypatch.setattr(load.os.path, "exists", lambda path: False)  # no GPU

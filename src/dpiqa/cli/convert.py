@@ -40,7 +40,7 @@ def convert(
         typer.Option(exists=True, dir_okay=False, help="A config.json, for sizes other than the published ones."),
     ] = None,
 ) -> None:
-    """Turn a checkpoint of the published DP-IQA code into one of ours.
+    """Turn a checkpoint of the published DP-IQA code into one of dpiqa.
 
     The teacher's prompt embeddings are not in the authors' files. A teacher gives its scores only with those that it
     was trained with: the projected text features of CLIP ViT-L/14 for the 1,485 published prompts.

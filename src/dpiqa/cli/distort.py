@@ -16,7 +16,9 @@ from .terminal import visible, wrong_usage
 def distort(
     images: Annotated[
         list[str],
-        typer.Argument(metavar="PHOTOS", help="Pristine photos: files, folders, patterns; - reads a list from stdin."),
+        typer.Argument(
+            metavar="PHOTOS", help="Pristine photos: files, folders or patterns; - reads a list of paths from stdin."
+        ),
     ],
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder for the distorted photos and their labels.")],
     max_side: Annotated[int, typer.Option(min=64, help="Photos are made smaller to this longer side first.")] = 512,

@@ -21,29 +21,32 @@ def evaluate(
         list[str],
         typer.Option(
             help="NAME=FOLDER for a released set (biq2021, clive, kadid10k, koniq10k, livefb, spaq, tid2013), a table "
-            "(photos.csv, with its rating scale photos.csv:1:5), a Hub data set, a folder of `dpiqa prepare` or of "
-            "`dpiqa distort`. Repeat the option for several."
+            "(photos.csv, with its rating scale photos.csv:1:5), a Hub data set, or a folder that `dpiqa prepare` or "
+            "`dpiqa distort` wrote. Repeat the option for several."
         ),
     ],
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder for results, plots and predictions.")],
     model: Annotated[
         list[str] | None,
         typer.Option(
-            help='Folder or Hub id, or "bundled"; repeat the option for several.',
+            help='Folder or Hub id of a model, or "bundled"; repeat the option for several.',
             show_default="bundled, without --predictions",
         ),
     ] = None,
     predictions: Annotated[
-        list[Path] | None, typer.Option(help="CSV of another tool (path,score), for the same table; repeatable.")
+        list[Path] | None,
+        typer.Option(help="CSV with scores of another tool (columns path,score). Repeat the option for several."),
     ] = None,
     split: Annotated[str, typer.Option(help="Photos to evaluate on: train, validation, test or all.")] = "test",
-    seeds: Annotated[str, typer.Option(help="Seeds of splits that are not official, such as 0-9 or 0,3,5.")] = "0",
+    seeds: Annotated[
+        str, typer.Option(help="Seeds for data sets without an official split, such as 0-9 or 0,3,5.")
+    ] = "0",
     mos_range: Annotated[
         tuple[str, str] | None,
         typer.Option(
             callback=check,
             metavar="LOW HIGH",
-            help="Rating scale of tables and Hub data sets; or write it behind each, photos.csv:1:5.",
+            help="Rating scale of tables and Hub data sets; photos.csv:1:5 gives each its own.",
         ),
     ] = None,
     allow_missing: Annotated[
@@ -60,8 +63,8 @@ def evaluate(
 ) -> None:
     """Compare scores with opinion scores: SRCC, PLCC, KRCC, RMSE with 95 % intervals, tables and plots.
 
-    Scores are kept in OUTPUT/cache and used again for the same weights and photos: by a run after one that was cut
-    off, and by one with --overwrite.
+    Scores are kept in OUTPUT/cache. A later run with the same weights and photos uses them again: after an
+    interruption, and with --overwrite too.
     """
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn

@@ -19,14 +19,16 @@ def prepare(
         typer.Argument(
             metavar="DATA",
             help="NAME=FOLDER for a released set (biq2021, clive, kadid10k, koniq10k, livefb, spaq, tid2013), or a "
-            ".csv, .jsonl or .parquet file of path,mos.",
+            ".csv, .jsonl or .parquet file with the columns path,mos.",
         ),
     ],
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder for the Parquet files and the card.")],
-    push_to: Annotated[str | None, typer.Option(help="Hub data set to upload it to, ORG/NAME; private.")] = None,
+    push_to: Annotated[str | None, typer.Option(help="Private Hub data set to upload it to, ORG/NAME.")] = None,
     mos_range: Annotated[
         tuple[str, str] | None,
-        typer.Option(callback=check, metavar="LOW HIGH", help="Lowest and highest of a table's rating scale."),
+        typer.Option(
+            callback=check, metavar="LOW HIGH", help="Lowest and highest MOS of the rating scale of a table."
+        ),
     ] = None,
     split_by: Annotated[
         str | None, typer.Option(help='"scene" keeps near-identical photos on one side of a cut.')

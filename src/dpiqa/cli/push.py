@@ -20,12 +20,14 @@ def push(
             exists=True,
             file_okay=False,
             metavar="CHECKPOINT",
-            help="Folder of a student or a teacher, its card as README.md.",
+            help="Folder of a student or a teacher, with its card as README.md.",
         ),
     ],
     repo_id: Annotated[
         str,
-        typer.Argument(metavar="REPO_ID", help="Model on the Hub, ORGANISATION/NAME; made when it does not exist."),
+        typer.Argument(
+            metavar="REPO_ID", help="Model on the Hub, ORGANISATION/NAME; it is made when it does not exist."
+        ),
     ],
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Check every file and send none.")] = False,
     private: Annotated[bool, typer.Option("--private", help="Make a new repository private.")] = False,

@@ -30,7 +30,8 @@ if TYPE_CHECKING:
 
 def score(
     inputs: Annotated[
-        list[str], typer.Argument(metavar="INPUTS", help="Photos, folders, patterns; - reads a list from stdin.")
+        list[str],
+        typer.Argument(metavar="INPUTS", help="Photos, folders or patterns; - reads a list of paths from stdin."),
     ],
     model: Annotated[
         str | None,
@@ -40,7 +41,8 @@ def score(
         str,
         typer.Option(
             envvar="DPIQA_BACKEND",
-            help="torch, onnx or openvino; auto is the fastest that is installed and agrees with torch.",
+            help="torch, onnx or openvino; auto is the fastest that is installed and agrees with torch. The "
+            "first run with onnx or openvino takes half a minute longer, to export the model.",
         ),
     ] = "auto",
     device: Annotated[str, typer.Option(help="auto (cuda, mps, cpu), or a torch device.")] = "auto",

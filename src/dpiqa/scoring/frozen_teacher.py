@@ -49,7 +49,7 @@ def freeze_for_inference(
         )
     tensors = [*model.parameters(), *model.buffers()]
     if any(tensor.is_meta for tensor in tensors):
-        raise ValueError("Weights of this model are offloaded: load it without device_map to freeze it.")
+        raise ValueError("Weights of this model are offloaded: load it without device_map to freeze it for inference.")
     shared = {id(p): nn.Parameter(p.detach(), requires_grad=False) for p in model.parameters()}
     shared |= {id(b): b.detach() for b in model.buffers()}
     frozen = copy.deepcopy(model, shared).eval()

@@ -25,9 +25,9 @@ _MODES = {PILImageResampling.BILINEAR: "bilinear", PILImageResampling.BICUBIC: "
 class QualityLoss(nn.Module):
     """1 - score, of images that gradients shall reach: minimise it, and quality goes up.
 
-    The model is frozen: gradients pass through it to the images and leave it as it is, whatever `train()` or an
-    optimiser that is given its parameters would do. Beside this loss keep one for fidelity: an image that is free to
-    become anything becomes what fools the model.
+    The model is frozen, that is, its weights are not trained: gradients pass through it to the images and leave it as
+    it is, whatever `train()` or an optimiser that is given its parameters would do. Use this loss together with one
+    for fidelity: an image that is free to become anything becomes what fools the model.
 
     Args:
         model: A student, which is frozen and put into eval mode; or a folder or Hub id of one; None takes the student

@@ -39,18 +39,21 @@ class RunArguments:
     )
     mos_range: list[float] | None = field(
         default=None,
-        metadata={"help": "lowest and highest MOS of the rating scale; 0 1 for a table", "metavar": ("LOW", "HIGH")},
+        metadata={
+            "help": "lowest and highest MOS of the rating scale; 0 and 1 if not given",
+            "metavar": ("LOW", "HIGH"),
+        },
     )
     split_by: str | None = field(
         default=None, metadata={"help": '"scene": near-identical photos stay on one side of the splits'}
     )
     split_seed: int = field(
-        default=0, metadata={"help": "seed of splits that are cut here, as dpiqa evaluate --seeds has it"}
+        default=0, metadata={"help": "seed of splits that are not official, as in dpiqa evaluate --seeds"}
     )
     allow_missing: bool = field(default=False, metadata={"help": "leave out photos that are missing or damaged"})
     skip_check: bool = field(
         default=False,
-        metadata={"help": "start without decoding every photo once; a damaged one then ends the run at its turn"},
+        metadata={"help": "do not decode every photo before training; a damaged photo then ends the run later"},
     )
     overwrite: bool = field(default=False, metadata={"help": "replace a model that is in the output folder"})
     mirror: bool = field(default=False, metadata={"help": "show every photo mirrored in every second epoch"})
@@ -58,8 +61,12 @@ class RunArguments:
         default=None, metadata={"help": "name of the model in its card; the folder's if not given"}
     )
     data_licence: str | None = field(default=None, metadata={"help": "licence of photos and opinions, for the card"})
-    licence: str = field(default="other", metadata={"help": "licence of the weights as the Hub writes it: apache-2.0"})
-    resamples: int = field(default=1000, metadata={"help": "bootstrap resamples for the intervals of the figures"})
+    licence: str = field(
+        default="other", metadata={"help": "licence of the weights as the Hub writes it, such as apache-2.0"}
+    )
+    resamples: int = field(
+        default=1000, metadata={"help": "number of bootstrap samples for the intervals of the figures"}
+    )
 
     @property
     def source(self) -> DataSource:

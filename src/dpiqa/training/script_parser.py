@@ -49,10 +49,14 @@ class ScriptParser(HfArgumentParser):
             action.help = (help_texts or {}).get(action.dest, action.help)
             if isinstance(action.metavar, tuple):
                 action.nargs = len(action.metavar)
-        self.add_argument("-h", "--help", action="help", help="show these arguments and end")
+        self.add_argument("-h", "--help", action="help", help="show this message and exit")
         if self.hidden:
             self.add_argument(
-                "--help-all", action=_HelpAll, nargs=0, default=SUPPRESS, help="show those of transformers as well"
+                "--help-all",
+                action=_HelpAll,
+                nargs=0,
+                default=SUPPRESS,
+                help="show the arguments of transformers as well, and exit",
             )
             for action in self.hidden:
                 action.help = SUPPRESS

@@ -37,7 +37,8 @@ class DistillationArguments(RunArguments):
     )
     model: str | None = field(default=None, metadata={"help": "folder or Hub id of a student to go on from"})
     efficientnet: str | None = field(
-        default=None, metadata={"help": "folder or Hub id of an EfficientNet to start from: google/efficientnet-b7"}
+        default=None,
+        metadata={"help": "folder or Hub id of an EfficientNet to start from, such as google/efficientnet-b7"},
     )
     backbone: str | None = field(
         default=None,

@@ -34,13 +34,14 @@ class TeacherArguments(RunArguments):
 
     model: str | None = field(default=None, metadata={"help": "folder or Hub id of a teacher to go on from"})
     stable_diffusion: str | None = field(
-        default=None, metadata={"help": "folder or Hub id of a Stable Diffusion in diffusers' format, in its place"}
+        default=None,
+        metadata={"help": "folder or Hub id of a Stable Diffusion to start from instead, in diffusers' format"},
     )
     text_model: str = field(
         default="openai/clip-vit-large-patch14",
-        metadata={"help": "CLIP for its prompts; Stable Diffusion 2 takes an OpenCLIP ViT-H/14"},
+        metadata={"help": "CLIP that encodes the prompts; Stable Diffusion 2 takes an OpenCLIP ViT-H/14"},
     )
-    image_size: int = field(default=512, metadata={"help": "side in pixels of its input"})
+    image_size: int = field(default=512, metadata={"help": "side in pixels of the teacher's input"})
     lora_rank: int = field(
         default=0, metadata={"help": "rank of low-rank updates to train in place of the UNet; 0 trains the UNet"}
     )
