@@ -13,6 +13,7 @@ from typer.testing import CliRunner
 from dpiqa import open_image
 from dpiqa.cli import app
 from dpiqa.data.distortions import (
+    CAMERA_DISTORTIONS,
     DISTORTIONS,
     LEVELS,
     Strengths,
@@ -31,7 +32,7 @@ def test_the_kinds_are_kadids():
     assert len(DISTORTIONS) == 25
 
 
-@pytest.mark.parametrize("kind", DISTORTIONS)
+@pytest.mark.parametrize("kind", [*DISTORTIONS, *CAMERA_DISTORTIONS])
 def test_every_level_is_further_from_the_photo(photo, kind):
     photo = photo.crop((160, 100, 480, 320))
     differences = [mean_difference(distort_to_level(photo, kind, level), photo) for level in range(1, LEVELS + 1)]
@@ -43,6 +44,11 @@ def test_a_distortion_is_the_same_every_time(photo):
     first, second = (distort_to_level(photo, "white noise", 3, seed=1) for _ in range(2))
     assert mean_difference(first, second) == 0
     assert mean_difference(first, distort_to_level(photo, "white noise", 3, seed=2)) > 0
+
+
+def test_levels_may_lie_between_two(photo):
+    differences = [mean_difference(distort_to_level(photo, "white noise", level), photo) for level in (2, 2.5, 3)]
+    assert differences[0] < differences[1] < differences[2]
 
 
 @pytest.mark.parametrize(("kind", "level"), [("fog", 1), ("jpeg", 0), ("jpeg", 6)])

@@ -12,7 +12,8 @@ from pathlib import Path
 from PIL import Image
 
 from ...models.images import MIN_SIDE, OPENING_ERRORS, open_image, reason_of
-from .kinds import DISTORTIONS, LEVELS, distort_to_level
+from .distort import distort_to_level
+from .kinds import DISTORTIONS, LEVELS
 
 logger = logging.getLogger(__name__)
 

@@ -1,4 +1,4 @@
-"""KADID-10k's 25 kinds of distortion, and one more: what each does to pixels, and how strong it is at five levels.
+"""KADID-10k's 25 kinds of distortion: what each does to pixels, and how strong it is at five levels.
 
 The kinds are those of Lin, Hosu and Saupe (KADID-10k, QoMEX 2019). The strengths are ours: level 1 is hardly visible,
 level 5 severe, and they are not calibrated against opinion scores. Pillow and SciPy do the work.
@@ -6,66 +6,20 @@ level 5 severe, and they are not calibrated against opinion scores. Pillow and S
 
 from __future__ import annotations
 
-import io
-import zlib
 from collections.abc import Callable
 
 import numpy as np
 from PIL import Image, ImageEnhance, ImageFilter
 from scipy import ndimage
 
-from ...models.images import open_image
+from .pixels import Distortion, from_pil, through_file, to_pil
 
 LEVELS = 5
 _GREY = np.array([0.299, 0.587, 0.114])
 
-# Pixels (height, width, 3) in [0, 1], a strength and a generator -> pixels.
-Distortion = Callable[[np.ndarray, float, np.random.Generator], np.ndarray]
-
-
-def distort(photo: Image.Image, kind: str, strength: float, seed: int = 0) -> Image.Image:
-    """Applies one distortion, as strong as you like.
-
-    Args:
-        photo: RGB.
-        kind: One of [`DISTORTIONS`], or "downscale", which makes the photo smaller and large again.
-        strength: In the unit of the kind: the radius of a blur in pixels, the standard deviation of noise in units of
-            the full range, the quality of a JPEG (1 to 95, lower is worse), the factor of a downscale. The table
-            [`DISTORTIONS`] shows what is weak and what is strong.
-        seed: Seed of what is random. One seed gives the same noise at every strength.
-
-    Returns:
-        A new image of the same size.
-
-    Raises:
-        ValueError: When there is no such kind.
-    """
-    function = _downscale if kind == "downscale" else DISTORTIONS[kind][0] if kind in DISTORTIONS else None
-    if function is None:
-        raise ValueError(f"Unknown distortion {kind!r}: expected one of {', '.join(DISTORTIONS)}, downscale.")
-    generator = np.random.default_rng([seed, zlib.crc32(kind.encode())])
-    return _to_pil(function(_from_pil(photo), strength, generator))
-
-
-def distort_to_level(photo: Image.Image, kind: str, level: int, seed: int = 0) -> Image.Image:
-    """Applies one distortion at one of five levels.
-
-    Args:
-        photo: RGB.
-        kind: One of [`DISTORTIONS`].
-        level: 1 (hardly visible) to 5 (severe).
-        seed: Seed of what is random; levels of one seed differ in strength only.
-
-    Raises:
-        ValueError: When there is no such kind or level.
-    """
-    if kind not in DISTORTIONS or not 1 <= level <= LEVELS:
-        raise ValueError(f"Expected a kind from DISTORTIONS and a level from 1 to {LEVELS}, got {kind!r}, {level}.")
-    return distort(photo, kind, DISTORTIONS[kind][1][level - 1], seed)
-
 
 def _gaussian_blur(pixels: np.ndarray, sigma: float, _: np.random.Generator) -> np.ndarray:
-    return _from_pil(_to_pil(pixels).filter(ImageFilter.GaussianBlur(sigma)))
+    return from_pil(to_pil(pixels).filter(ImageFilter.GaussianBlur(sigma)))
 
 
 def _lens_blur(pixels: np.ndarray, radius: float, _: np.random.Generator) -> np.ndarray:
@@ -83,12 +37,12 @@ def _motion_blur(pixels: np.ndarray, length: float, rng: np.random.Generator) ->
 
 def _in_ycbcr(pixels: np.ndarray, change: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
     """Changes the two colour channels, (height, width, 2) in [0, 1], of Pillow's YCbCr."""
-    ycbcr = np.asarray(_to_pil(pixels).convert("YCbCr"), np.float32) / 255
+    ycbcr = np.asarray(to_pil(pixels).convert("YCbCr"), np.float32) / 255
     changed = np.concatenate([ycbcr[..., :1], change(ycbcr[..., 1:])], axis=2)
     planes = [
         Image.fromarray(plane) for plane in np.moveaxis((changed.clip(0, 1) * 255).round().astype(np.uint8), 2, 0)
     ]
-    return _from_pil(Image.merge("YCbCr", planes).convert("RGB"))
+    return from_pil(Image.merge("YCbCr", planes).convert("RGB"))
 
 
 def _color_diffusion(pixels: np.ndarray, sigma: float, _: np.random.Generator) -> np.ndarray:
@@ -105,11 +59,11 @@ def _color_shift(pixels: np.ndarray, distance: float, rng: np.random.Generator) 
 
 
 def _color_quantization(pixels: np.ndarray, colours: float, _: np.random.Generator) -> np.ndarray:
-    return _from_pil(_to_pil(pixels).quantize(int(colours), dither=Image.Dither.NONE).convert("RGB"))
+    return from_pil(to_pil(pixels).quantize(int(colours), dither=Image.Dither.NONE).convert("RGB"))
 
 
 def _saturation(pixels: np.ndarray, factor: float, _: np.random.Generator) -> np.ndarray:
-    return _from_pil(ImageEnhance.Color(_to_pil(pixels)).enhance(factor))
+    return from_pil(ImageEnhance.Color(to_pil(pixels)).enhance(factor))
 
 
 def _color_saturation_2(pixels: np.ndarray, factor: float, _: np.random.Generator) -> np.ndarray:
@@ -117,11 +71,11 @@ def _color_saturation_2(pixels: np.ndarray, factor: float, _: np.random.Generato
 
 
 def _jpeg2000(pixels: np.ndarray, ratio: float, _: np.random.Generator) -> np.ndarray:
-    return _through_file(pixels, "JPEG2000", quality_mode="rates", quality_layers=[ratio], irreversible=True)
+    return through_file(pixels, "JPEG2000", quality_mode="rates", quality_layers=[ratio], irreversible=True)
 
 
 def _jpeg(pixels: np.ndarray, quality: float, _: np.random.Generator) -> np.ndarray:
-    return _through_file(pixels, "JPEG", quality=int(quality))
+    return through_file(pixels, "JPEG", quality=int(quality))
 
 
 def _white_noise(pixels: np.ndarray, sigma: float, rng: np.random.Generator) -> np.ndarray:
@@ -142,8 +96,8 @@ def _multiplicative_noise(pixels: np.ndarray, sigma: float, rng: np.random.Gener
 
 
 def _denoise(pixels: np.ndarray, sigma: float, rng: np.random.Generator) -> np.ndarray:
-    noisy = _to_pil(np.clip(_white_noise(pixels, sigma, rng), 0, 1))
-    return _from_pil(noisy.filter(ImageFilter.MedianFilter(5)))
+    noisy = to_pil(np.clip(_white_noise(pixels, sigma, rng), 0, 1))
+    return from_pil(noisy.filter(ImageFilter.MedianFilter(5)))
 
 
 def _brighten(pixels: np.ndarray, gamma: float, _: np.random.Generator) -> np.ndarray:
@@ -185,15 +139,9 @@ def _color_block(pixels: np.ndarray, count: float, rng: np.random.Generator) -> 
 
 
 def _pixelate(pixels: np.ndarray, factor: float, _: np.random.Generator) -> np.ndarray:
-    photo = _to_pil(pixels)
+    photo = to_pil(pixels)
     small = photo.resize([max(1, round(length / factor)) for length in photo.size], Image.Resampling.BOX)
-    return _from_pil(small.resize(photo.size, Image.Resampling.NEAREST))
-
-
-def _downscale(pixels: np.ndarray, factor: float, _: np.random.Generator) -> np.ndarray:
-    photo = _to_pil(pixels)
-    small = photo.resize([max(1, round(length / factor)) for length in photo.size], Image.Resampling.BICUBIC)
-    return _from_pil(small.resize(photo.size, Image.Resampling.BICUBIC))
+    return from_pil(small.resize(photo.size, Image.Resampling.NEAREST))
 
 
 def _quantization(pixels: np.ndarray, levels: float, _: np.random.Generator) -> np.ndarray:
@@ -207,20 +155,6 @@ def _high_sharpen(pixels: np.ndarray, amount: float, _: np.random.Generator) -> 
 def _contrast(pixels: np.ndarray, factor: float, _: np.random.Generator) -> np.ndarray:
     mean = (pixels @ _GREY).mean()
     return (pixels - mean) * factor + mean
-
-
-def _through_file(pixels: np.ndarray, kind: str, **options: object) -> np.ndarray:
-    buffer = io.BytesIO()
-    _to_pil(pixels).save(buffer, kind, **options)
-    return _from_pil(open_image(buffer.getvalue()))
-
-
-def _to_pil(pixels: np.ndarray) -> Image.Image:
-    return Image.fromarray((pixels.clip(0, 1) * 255).round().astype(np.uint8))
-
-
-def _from_pil(photo: Image.Image) -> np.ndarray:
-    return np.asarray(photo, np.float32) / 255
 
 
 DISTORTIONS: dict[str, tuple[Distortion, tuple[float, float, float, float, float]]] = {

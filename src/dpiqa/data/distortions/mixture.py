@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from PIL import Image
 
-from .kinds import distort
+from .distort import distort
 
 MAX_STRENGTH = 100
 
