@@ -46,7 +46,7 @@ class DPIQATrainer(Trainer):
     def compute_loss(
         self, model: Any, inputs: Any, return_outputs: bool = False, num_items_in_batch: Any = None
     ) -> Any:
-        output = model(**{name: inputs[name] for name in ("pixel_values", "latents") if name in inputs})
+        output = self.forward(model, inputs)
         losses = self.losses(output, inputs)
         if model.training:
             self._loss_count += 1
@@ -54,6 +54,10 @@ class DPIQATrainer(Trainer):
                 if name != "loss":
                     self._loss_sums[name] += loss.detach()
         return (losses["loss"], {"score": output.score}) if return_outputs else losses["loss"]
+
+    def forward(self, model: Any, inputs: Any) -> Any:
+        """The model's output for a batch."""
+        return model(**{name: inputs[name] for name in ("pixel_values", "latents") if name in inputs})
 
     def losses(self, output: Any, inputs: Any) -> dict[str, torch.Tensor]:
         """Losses of a batch by name; see [`dpiqa.training.losses.training_losses`]."""
