@@ -38,7 +38,7 @@ from dpiqa.scoring.cores import available_cores
 
 SIZES = {"512": (512, 512), "12mp": (4000, 3000)}
 SCALING = [(512, 512), (1024, 1024), (2048, 1536), (4000, 3000)]
-# What `dpiqa score` took for 512x512 photos on two cores before this was built (issue 14): 12 a second.
+# What `dpiqa score` took for 512x512 photos on two cores at first: 12 a second.
 TODAY = 12.0
 
 Job = Callable[[list[Path]], object]
