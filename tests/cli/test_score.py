@@ -565,6 +565,28 @@ class TestResumeOfAFinishedFile:
         assert (result.exit_code, len(rows)) == (2, 2)
         assert "begin anew with --overwrite" in " ".join(result.stderr.replace("│", " ").split())
 
+    def test_a_map_that_cannot_be_drawn_any_more_is_counted(self, resume, folder, tmp_path, monkeypatch):
+        monkeypatch.chdir(tmp_path)
+        (folder / "china.jpg").write_bytes(b"broken")
+        result, rows = resume("--maps", "maps", "--strict")
+        assert result.exit_code == 1
+        assert "1 map not written, the first since" in result.stderr
+        assert [row["error"] for row in rows] == ["", ""]
+
+    def test_a_map_has_its_name_once_it_is_whole(self, resume, tmp_path, monkeypatch):
+        monkeypatch.chdir(tmp_path)
+
+        def stopped(path, content):
+            with path.open("wb") as file:
+                file.write(content[:9])
+            raise KeyboardInterrupt
+
+        with monkeypatch.context() as patch:
+            patch.setattr("pathlib.Path.write_bytes", stopped)
+            assert resume("--maps", "maps")[0].exit_code == 130
+        assert not [path for path in tmp_path.glob("maps/**/*") if path.is_file()]
+        assert "2 scored again for their maps" in resume("--maps", "maps")[0].stderr
+
     def test_maps_that_are_missing_are_drawn(self, resume, folder, tmp_path, monkeypatch):
         monkeypatch.chdir(tmp_path)
         (folder / "empty.jpg").touch()

@@ -132,8 +132,9 @@ def test_a_checkpoint_is_exported_once_by_content(exported, tiny_exportable, pho
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
-def test_a_pickled_scorer_reads_the_exported_form_again(exported, photos, backend):
+def test_a_pickled_scorer_reads_the_exported_form_again(exported, photos, backend, tmp_path, monkeypatch):
     scorer = Scorer.from_pretrained(os.path.relpath(exported[backend]), workers=3)
+    monkeypatch.chdir(tmp_path)
     copied = pickle.loads(pickle.dumps(scorer))
     assert copied(photos) == scorer(photos)
     assert (copied.fingerprint, copied.workers) == (scorer.fingerprint, 3)

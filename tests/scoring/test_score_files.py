@@ -3,12 +3,14 @@ import errno
 import io
 import json
 import os
-from contextlib import suppress
+import sys
+from contextlib import contextmanager, suppress
 
 import pyarrow.parquet as pq
 import pytest
 
 from dpiqa import Score
+from dpiqa.scoring import rows, score_files
 from dpiqa.scoring.rows import COLUMNS, CsvWriter, to_row
 from dpiqa.scoring.score_files import open_writer, reserve
 
@@ -144,6 +146,31 @@ def denied(*arguments, **options):
     raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
 
 
+@contextmanager
+def stopped_at(number):
+    """Ends the block before the line of this number, among those that it executes in rows.py and score_files.py."""
+    left = number
+
+    def trace(frame, event, argument):
+        nonlocal left
+        if frame.f_code.co_filename not in (rows.__file__, score_files.__file__):
+            return None
+        if event == "line":
+            left -= 1
+            if not left:
+                sys.settrace(None)
+                raise SystemExit
+        return trace
+
+    before = sys.gettrace()
+    if number:
+        sys.settrace(trace)
+    try:
+        yield
+    finally:
+        sys.settrace(before)
+
+
 MODEL = {"fingerprint": "abc", "model": "a student with torch in float32"}
 SUFFIXES = [".csv", ".jsonl", ".parquet"]
 
@@ -186,6 +213,71 @@ class TestResume:
         with open_writer(tmp_path / "x.parquet", resume=True, model=MODEL) as writer:
             writer.write(ROWS[1])
         assert read(tmp_path / "x.parquet") == ROWS
+
+    @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # of files that are not closed
+    @pytest.mark.parametrize("begun", ["anew", "before", "finished"])
+    @pytest.mark.parametrize("suffix", SUFFIXES)
+    def test_a_run_that_is_stopped_anywhere_can_be_gone_on_with(self, tmp_path, suffix, begun, monkeypatch):
+        monkeypatch.setattr("dpiqa.scoring.rows._PARQUET_ROW_GROUP", 2)
+        earlier = [] if begun == "anew" else [named("1.jpg"), named("2.jpg"), named("3.jpg")]
+        new = [named("4.jpg"), named("5.jpg"), named("6.jpg")]
+
+        def score(path, wanted, stop_at=None):
+            with stopped_at(stop_at), open_writer(path, resume=True, model=MODEL) as writer:
+                for row in wanted:
+                    if row["path"] not in writer.earlier.done:
+                        writer.write(row)
+
+        for line in range(1, 1_000):
+            path = tmp_path / str(line) / f"x{suffix}"
+            path.parent.mkdir()
+            if begun == "finished":
+                score(path, earlier)
+            elif begun == "before":
+                cut_off(path, *earlier)
+            is_whole = False
+            with suppress(SystemExit):
+                score(path, new, stop_at=line)
+                is_whole = True
+            score(path, new)
+            score(path, [named("7.jpg")])
+            assert sorted(row["path"] for row in read(path)) == [
+                row["path"] for row in [*earlier, *new, named("7.jpg")]
+            ], line
+            assert {file.name for file in path.parent.iterdir()} == {path.name, f".{path.name}.json"}, line
+            if is_whole:
+                break
+        else:
+            pytest.fail("the run never came to its end")
+
+    @pytest.mark.parametrize("resume", [True, False])
+    @pytest.mark.parametrize("name", ["precious.txt", "precious.parquet"])
+    def test_a_part_with_files_of_somebody_else_is_left_alone(self, tmp_path, name, resume):
+        path, part = tmp_path / "x.parquet", tmp_path / "x.parquet.part"
+        cut_off(path, *ROWS)
+        (part / name).touch()
+        other = MODEL | {"fingerprint": "def"}
+        with (
+            pytest.raises(FileExistsError, match="other files, such as precious"),
+            open_writer(path, resume=resume, overwrite=not resume, model=other),
+        ):
+            pass
+        assert (part / name).exists()
+        assert json.loads((tmp_path / "x.parquet.part.json").read_text()) == MODEL
+
+    @pytest.mark.parametrize("suffix", [".csv", ".jsonl"])
+    def test_a_disk_that_is_full_leaves_whole_rows(self, tmp_path, suffix):
+        resource = pytest.importorskip("resource")
+        limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (1_010, limits[1]))
+        try:
+            with suppress(OSError), open_writer(tmp_path / f"x{suffix}", model=MODEL) as writer:
+                for number in range(100):
+                    writer.write(named(f"{number}.jpg"))
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        assert read(tmp_path / f"x{suffix}.part")[-1]["path"].endswith(".jpg")
+        assert (tmp_path / f"x{suffix}.part").read_bytes().endswith(b"\n")
 
     def test_another_model_is_refused(self, tmp_path):
         path = tmp_path / "x.csv"
@@ -288,7 +380,14 @@ class TestResume:
 
     @pytest.mark.parametrize(
         ("suffix", "content"),
-        [(".csv", "a,b\n1,2\n"), (".jsonl", '{"a": 1}\n'), (".jsonl", "[1]\n"), (".jsonl", "x\n")],
+        [
+            (".csv", "a,b\n1,2\n"),
+            (".csv", "path,error\n" + 200_000 * "x" + ",\n"),
+            (".jsonl", 100_000 * "[" + "\n"),
+            (".jsonl", '{"a": 1}\n'),
+            (".jsonl", "[1]\n"),
+            (".jsonl", "x\n"),
+        ],
     )
     def test_a_part_that_is_none_is_one_sentence(self, tmp_path, suffix, content):
         (tmp_path / f"x{suffix}.part").write_text(content)

@@ -176,9 +176,13 @@ def test_bfloat16_on_request(tiny_student, tiny_processor, photo):
     ("options", "message"),
     [
         ({"dtype": "float8"}, "float8.*float32"),
-        ({"batch_size": 0}, "batch_size must be at least 1, .* got 0"),
-        ({"workers": 0}, "workers must be at least 1, .* got 0"),
-        ({"workers": -1}, "workers must be at least 1, .* got -1"),
+        ({"batch_size": 0}, "batch_size must be a whole number of at least 1, .* got 0"),
+        ({"workers": 0}, "workers must be a whole number of at least 1, .* got 0"),
+        ({"workers": -1}, "workers must be a whole number of at least 1, .* got -1"),
+        ({"workers": float("nan")}, "workers must be a whole number of at least 1, .* got nan"),
+        ({"batch_size": 1.5}, "batch_size must be a whole number of at least 1, .* got 1.5"),
+        ({"device": "hpu"}, r"'hpu' here \(.*try auto or cpu"),
+        ({"device": 1.5}, "'1.5' here: expected auto, cpu"),
         ({"device": "meta"}, "'meta' here: expected auto, cpu"),
         ({"device": "gpu"}, "'gpu' here: expected auto, cpu, cuda, cuda:N or mps"),
     ],
@@ -189,7 +193,7 @@ def test_wrong_options_are_errors(tiny_student, tiny_processor, options, message
 
 
 def test_workers_are_checked_before_a_model_is_loaded():
-    with pytest.raises(ValueError, match="workers must be at least 1"):
+    with pytest.raises(ValueError, match="workers must be a whole number"):
         Scorer.from_pretrained("no-such-model", workers=0)
 
 

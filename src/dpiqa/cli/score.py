@@ -180,16 +180,21 @@ class _MapPictures:
         self.failed = 0
         self.first_failure = ""
 
-    def save(self, path: str, result: Score) -> None:
+    def save(self, one: _Work, result: Score) -> None:
         from ..models.images import OPENING_ERRORS
 
         if result.quality_map is None:
+            if one.has_row:  # which will not tell this error
+                self._fail(visible(f"{one.path}: {result.error}"))
             return
         try:
-            self._maps.save(path, result.quality_map)
+            self._maps.save(one.path, result.quality_map)
         except OPENING_ERRORS as error:
-            self.first_failure = self.first_failure or sentence(error)
-            self.failed += 1
+            self._fail(sentence(error))
+
+    def _fail(self, reason: str) -> None:
+        self.first_failure = self.first_failure or reason
+        self.failed += 1
 
 
 def _score(scorer: Scorer, work: list[_Work], pictures: _MapPictures | None) -> Generator[Row]:
@@ -206,12 +211,12 @@ def _score(scorer: Scorer, work: list[_Work], pictures: _MapPictures | None) -> 
         closing(scorer.stream(readable, return_map=pictures is not None)) as results,
         Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress,
     ):
-        for path, error, has_row in progress.track(work):
-            result = next(results) if error is None else Score(float("nan"), error=error)
+        for one in progress.track(work):
+            result = next(results) if one.error is None else Score(float("nan"), error=one.error)
             if pictures is not None:
-                pictures.save(path, result)
-            if not has_row:
-                yield to_row(path, result)
+                pictures.save(one, result)
+            if not one.has_row:
+                yield to_row(one.path, result)
 
 
 class _Rows:

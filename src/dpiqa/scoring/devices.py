@@ -18,8 +18,8 @@ def pick_device(device: str | torch.device = "auto") -> torch.device:
             raise ValueError(f"cannot compute on {str(device)!r} here: expected auto, cpu, cuda, cuda:N or mps.")
         try:
             return torch.empty(0, device=device).device
-        except (RuntimeError, AssertionError, NotImplementedError) as error:
-            reason = str(error).splitlines()[0].rstrip(".")
+        except (RuntimeError, AssertionError, ImportError) as error:  # also what only a vendor's PyTorch has, as hpu
+            reason = str(error).splitlines()[0].partition(". ")[0].rstrip(".")
             raise ValueError(f"cannot compute on {str(device)!r} here ({reason}): try auto or cpu.") from None
     if torch.cuda.is_available():
         return torch.device("cuda")
@@ -29,7 +29,7 @@ def pick_device(device: str | torch.device = "auto") -> torch.device:
 def _is_known(device: str | torch.device) -> bool:
     try:
         return torch.device(device).type != "meta"  # which computes nothing
-    except RuntimeError:  # whose message lists all that PyTorch could be built for
+    except (RuntimeError, TypeError):  # whose message lists all that PyTorch could be built for
         return False
 
 

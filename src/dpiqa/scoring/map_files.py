@@ -112,10 +112,11 @@ def _identity(path: str | os.PathLike[str]) -> tuple[int, int] | None:
 
 
 def _write_whole(target: Path, content: bytes) -> None:
+    """Under a hidden name first: a full disk or a process that is killed leaves no half picture under its own."""
+    unfinished = target.with_name(f".{os.getpid()}.png")
     try:
-        target.write_bytes(content)
-    except OSError:
-        # A full disk leaves half a picture; a folder that is read-only, nothing.
-        if target.is_file():
-            target.unlink()
+        unfinished.write_bytes(content)
+        os.replace(unfinished, target)
+    except BaseException:
+        unfinished.unlink(missing_ok=True)
         raise

@@ -7,6 +7,7 @@ import json
 import math
 import os
 import shutil
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Protocol
@@ -80,8 +81,8 @@ class RowFormat(Protocol):
         """Makes a place with the rows of a file that is finished, which stays."""
 
     @staticmethod
-    def finish(part: Path, path: Path) -> None:
-        """Makes of the rows the file that was asked for, in place of one that exists."""
+    def whole(part: Path) -> Path:
+        """Makes of the rows the file that was asked for, and returns where it is; the rows stay until it is moved."""
 
 
 class CsvWriter:
@@ -111,15 +112,25 @@ class UnixLines:
         return self._file.write(line.removesuffix("\r\n") + "\n")
 
 
-class _Lines:
+class _Lines(ABC):
     """A text file, to which every row goes as a whole."""
 
     def __init__(self, part: Path):
         self._is_new = not part.exists() or part.stat().st_size == 0
+        self._part = part
         self._file = part.open("a", newline="", encoding="utf-8", buffering=1)
 
     def close(self) -> None:
-        self._file.close()
+        try:
+            self._file.close()
+        except OSError:  # as on a full disk, which may take half a row
+            self.repair(self._part)
+            raise
+
+    @staticmethod
+    @abstractmethod
+    def repair(part: Path) -> None:
+        """See [`RowFormat`]."""
 
     @staticmethod
     def create(part: Path) -> None:
@@ -132,8 +143,8 @@ class _Lines:
         os.replace(unfinished, part)
 
     @staticmethod
-    def finish(part: Path, path: Path) -> None:
-        os.replace(part, path)
+    def whole(part: Path) -> Path:
+        return part
 
 
 class CsvFormat(_Lines):
@@ -205,12 +216,12 @@ class ParquetFormat:
         import pyarrow as pa
         import pyarrow.parquet as pq
 
-        rows, self._rows = self._rows, []
         target = self._part / f"{self._next:09}.parquet"
         unfinished = target.with_name(f".{target.name}")
-        pq.write_table(pa.Table.from_pylist(rows, schema=_schema()), unfinished)
+        pq.write_table(pa.Table.from_pylist(self._rows, schema=_schema()), unfinished)
         os.replace(unfinished, target)
-        self._next += 1
+        # Only now, since a signal may end the run while it writes; what is written twice has the same name.
+        self._rows, self._next = [], self._next + 1
 
     @staticmethod
     def create(part: Path) -> None:
@@ -232,12 +243,13 @@ class ParquetFormat:
     @staticmethod
     def reopen(path: Path, part: Path) -> None:
         unfinished = part.with_name(f"{part.name}.new")
-        unfinished.mkdir(exist_ok=True)
+        shutil.rmtree(unfinished, ignore_errors=True)  # of a run that was killed
+        unfinished.mkdir()
         shutil.copyfile(path, unfinished / f"{0:09}.parquet")
         os.replace(unfinished, part)
 
     @staticmethod
-    def finish(part: Path, path: Path) -> None:
+    def whole(part: Path) -> Path:
         import pyarrow.parquet as pq
 
         whole = part / ".whole.parquet"
@@ -245,8 +257,15 @@ class ParquetFormat:
             for chunk in _chunks(part):
                 for batch in pq.ParquetFile(chunk).iter_batches(_PARQUET_ROW_GROUP):
                     writer.write_batch(batch)
-        os.replace(whole, path)
-        shutil.rmtree(part)
+        return whole
+
+
+def remove_at_once(part: Path) -> None:
+    """Removes a folder of rows so that a process which is killed meanwhile leaves all of it or none under its name."""
+    removed = part.with_name(f"{part.name}.new")
+    shutil.rmtree(removed, ignore_errors=True)
+    os.replace(part, removed)
+    shutil.rmtree(removed)
 
 
 def _chunks(part: Path) -> list[Path]:
@@ -262,4 +281,4 @@ def _schema() -> pa.Schema:
 
 FORMATS: dict[str, type[RowFormat]] = {".csv": CsvFormat, ".jsonl": JsonLinesFormat, ".parquet": ParquetFormat}
 
-__all__ = ["COLUMNS", "FORMATS", "CsvWriter", "Row", "RowFormat", "UnixLines", "as_text", "to_row"]
+__all__ = ["COLUMNS", "FORMATS", "CsvWriter", "Row", "RowFormat", "UnixLines", "as_text", "remove_at_once", "to_row"]

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import csv
 import hashlib
 import json
 import os
+import re
 import shutil
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -14,7 +16,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from .checkpoint_source import read_json
-from .rows import FORMATS, Row, RowFormat
+from .rows import FORMATS, Row, RowFormat, remove_at_once
 
 
 class TakesRows(Protocol):
@@ -149,6 +151,7 @@ def reserve(path: str | os.PathLike[str], *, overwrite: bool = False, resume: bo
     with _alone(part.with_name(f"{part.name}.lock"), path):
         check_output(path, overwrite=overwrite, resume=resume)  # as another run may have ended just now
         if resume and part.exists():
+            _check_folder(part)
             kind.repair(part)
             yield Reserved(path, _read(kind, part))
         elif resume and path.exists():
@@ -193,23 +196,28 @@ class Reserved:
             _check_model(_note_of_finished(path), model, path)
         elif self.earlier.done:
             _check_model(_read_note(note), model, part)
+        if self.is_new:  # before the note, which must never stand beside rows of another model
+            _remove(part)
         if self.is_finished or not self.earlier.done:
             _write_note(note, model or {})
         if self.is_finished:
             kind.reopen(path, part)
-        elif self.is_new:
-            _remove(part)
         self.is_written = True
         rows = kind(part)
         try:
             yield ScoreFile(rows, self.earlier)
         finally:
             rows.close()
-        note_of(path).unlink(missing_ok=True)
-        kind.finish(part, path)
+        whole = kind.whole(part)
+        # Before the file has its name, so that it is never without its note; until then the part is gone on with.
         if model:
-            _write_note(note_of(path), {**model, "sha256": _sha256(path)})
-        note.unlink()
+            _write_note(note_of(path), {**model, "sha256": _sha256(whole)})
+        else:
+            note_of(path).unlink(missing_ok=True)
+        os.replace(whole, path)
+        if part.is_dir():
+            remove_at_once(part)
+        note.unlink(missing_ok=True)
 
 
 def _read(kind: type[RowFormat], place: Path) -> EarlierRows:
@@ -219,7 +227,7 @@ def _read(kind: type[RowFormat], place: Path) -> EarlierRows:
             earlier.done[row["path"]] += 1
             if row["error"]:
                 earlier.failed[row["path"]] += 1
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, RecursionError, csv.Error) as error:
         raise ValueError(f"{place} holds no rows of scores ({error}): begin anew with --overwrite") from None
     return earlier
 
@@ -229,10 +237,19 @@ def _remove(part: Path) -> None:
     if not part.is_dir():
         part.unlink(missing_ok=True)
         return
-    others = [path.name for path in part.iterdir() if path.suffix != ".parquet"]
+    _check_folder(part)
+    shutil.rmtree(part)
+
+
+def _check_folder(part: Path) -> None:
+    """Refuses a folder with files that no run has left: it is removed once the rows are in their file."""
+    if not part.is_dir():
+        return
+    others = [
+        path.name for path in part.iterdir() if not re.fullmatch(r"\.?\d{9}\.parquet|\.whole\.parquet", path.name)
+    ]
     if others:
         raise FileExistsError(f"{part} is a folder with other files, such as {others[0]}: move it away")
-    shutil.rmtree(part)
 
 
 @contextmanager

@@ -44,7 +44,7 @@ class ExportedBackend(Backend):
     parallel = True
 
     def __init__(self, folder: str | os.PathLike[str], *, dtype: str = "auto", threads: int = 1):
-        self.folder = Path(folder)
+        self.folder = Path(os.path.abspath(folder))  # also after the process has gone to another folder
         self.export = read_export(self.folder)
         self.dtype = "float32" if dtype == "auto" else dtype
         if self.dtype not in self.dtypes_here():
@@ -65,7 +65,7 @@ class ExportedBackend(Backend):
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickled as where it is, and read there again: what the runtimes hold in memory cannot be pickled."""
-        return partial(type(self), dtype=self.dtype, threads=self._threads), (os.path.abspath(self.folder),)
+        return partial(type(self), dtype=self.dtype, threads=self._threads), (str(self.folder),)
 
     @classmethod
     def dtypes_here(cls) -> tuple[str, ...]:
