@@ -1,8 +1,11 @@
 """The studies run, on data small enough for every CI run."""
 
+import argparse
 import importlib.util
+import re
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from dpiqa import DPIQAImageProcessor
@@ -11,8 +14,8 @@ from support import releases
 STUDIES = Path(__file__).parents[2] / "studies"
 
 
-def load_study(name):
-    spec = importlib.util.spec_from_file_location(f"study_{name}", STUDIES / name / "run.py")
+def load_study(name, file="run.py"):
+    spec = importlib.util.spec_from_file_location(f"study_{name}", STUDIES / name / file)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
@@ -39,3 +42,30 @@ def test_the_fine_tuning_curve(tmp_path, photos, tiny_checkpoint):
     options = ["--labels", "15", "--rest", "5", "--seeds", "1", "--options", "max_steps=1", "resamples=10"]
     study.main(study.make_parser().parse_args([*arguments, *options]))
     assert (tmp_path / "run" / "table.md").read_text().count("| 15 |") == 1
+
+
+def test_whether_the_map_falls_at_the_damage(tmp_path, photos, tiny_checkpoint, capsys):
+    release = releases.biq2021(tmp_path / "BIQ2021", photos, train=30, test=3)
+    study = load_study("bundled_student", "damage.py")
+    study.main(argparse.Namespace(model=tiny_checkpoint, data=f"biq2021={release}", photos=2))
+    table = capsys.readouterr().out
+    assert table.startswith("| damage | half of the photo | sixteenth of the photo |")
+    assert re.search(r"^\| jpeg \| (0|50|100)% \| (0|50|100)% \|$", table, re.MULTILINE)
+
+
+class TestDamage:
+    """Where it is, and what falls."""
+
+    def test_a_half_and_a_sixteenth(self, photo):
+        study = load_study("bundled_student", "damage.py")
+        half, sixteenth = study.regions(photo, np.random.default_rng(0))
+        assert half.mean() == pytest.approx(1 / 2, abs=0.01)
+        assert sixteenth.mean() == pytest.approx(1 / 16, abs=0.01)
+
+    def test_a_fall_inside_is_told_from_one_outside(self):
+        study = load_study("bundled_student", "damage.py")
+        inside = np.zeros((64, 64), bool)
+        inside[:, :32] = True
+        before, left_fell = np.ones((2, 2)), np.array([[0.5, 1], [0.5, 1]])
+        assert study.falls_inside(before, left_fell, inside)
+        assert not study.falls_inside(before, left_fell, ~inside)
