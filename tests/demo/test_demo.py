@@ -577,7 +577,7 @@ class TestScoring:
 
     def test_the_colours_of_the_map_are_explained(self, url):
         texts = " ".join(str(part["props"].get("value")) for part in httpx.get(f"{url}config").json()["components"])
-        assert "<b>purple</b> is where the photo looks bad" in texts
+        assert "<b>purple</b> is a low local quality" in texts
         legend = views.map_legend((0.1, 0.85))
         assert "bad: 0.10 or less" in legend
         assert "good: 0.85 or more" in legend

@@ -13,12 +13,26 @@ from support import releases
 STUDY = Path(__file__).parents[2] / "studies" / "bundled_student" / "train.py"
 
 
-@pytest.mark.slow
-def test_the_recipe_gives_a_calibrated_mean_of_its_stages(tmp_path, photos):
-    release = releases.biq2021(tmp_path / "BIQ2021", photos, train=60, test=6)
+@pytest.fixture
+def study():
     spec = importlib.util.spec_from_file_location("bundled_student", STUDY)
     study = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(study)
+    return study
+
+
+@pytest.mark.slow
+def test_distorted_versions_take_part_in_training(tmp_path, photos, study):
+    release = releases.biq2021(tmp_path / "BIQ2021", photos, train=60, test=6)
+    arguments = ["--data", str(release), "--output", str(tmp_path / "run"), "--batch-size", "8", "--max-steps", "1"]
+    study.main(study.make_parser().parse_args([*arguments, "--every", "2"]))
+    assert list((tmp_path / "run" / "versions").glob("twins-*.arrow"))
+    assert (tmp_path / "run" / "checkpoint" / "model.safetensors").exists()
+
+
+@pytest.mark.slow
+def test_the_recipe_gives_a_calibrated_mean_of_its_stages(tmp_path, photos, study):
+    release = releases.biq2021(tmp_path / "BIQ2021", photos, train=60, test=6)
     run = tmp_path / "run"
     arguments = ["--data", str(release), "--output", str(run), "--batch-size", "8", "--leave-out", "ss02"]
     study.main(study.make_parser().parse_args(arguments))

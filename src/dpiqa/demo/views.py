@@ -70,8 +70,8 @@ def map_legend(limits: tuple[float, float]) -> str:
     """
     low, high = limits
     return (
-        '<div class="dpiqa-legend"><p>In the quality map, <b>purple</b> is where the photo looks bad, <b>white</b> is '
-        "in between, and <b>green</b> is where it looks good.</p>"
+        '<div class="dpiqa-legend"><p>In the quality map, <b>purple</b> is a low local quality, <b>white</b> is in '
+        "between, and <b>green</b> is a high one. It does not show reliably where a photo is damaged.</p>"
         f'<div class="dpiqa-colours" style="background:linear-gradient(90deg,{BAD},{MIDDLING},{GOOD})"></div>'
         f"<p><span>bad: {low:.2f} or less</span><span>good: {high:.2f} or more</span></p></div>"
     )

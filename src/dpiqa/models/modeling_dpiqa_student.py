@@ -110,7 +110,7 @@ class LocalReadout(nn.Conv2d):
 
 
 class PooledHead(nn.Module):
-    """Local qualities and their weights; the score is the weighted mean, the map shows where the photo is bad."""
+    """Local qualities, which are the quality map, and their weights; the score is the weighted mean."""
 
     def __init__(self, num_features: int, config: DPIQAStudentConfig):
         super().__init__()
