@@ -21,6 +21,13 @@ def test_a_folder_is_walked_in_a_stable_order(tmp_path):
     assert found.skipped == 0
 
 
+def test_paths_can_be_path_objects_and_a_single_one(tmp_path):
+    touch(tmp_path, "a.jpg", "b.jpg")
+    both = [str(tmp_path / "a.jpg"), str(tmp_path / "b.jpg")]
+    assert find_images(tmp_path).paths == find_images(str(tmp_path)).paths == both
+    assert find_images([tmp_path / "b.jpg", tmp_path / "*.jpg"]).paths == both[::-1]
+
+
 def test_hidden_files_and_other_kinds_are_skipped_and_counted(tmp_path):
     touch(tmp_path, "a.jpg", ".hidden.jpg", "notes.txt", "Thumbs.db", ".cache/b.jpg")
     found = find_images([str(tmp_path)])

@@ -177,7 +177,7 @@ def _open_file(path: str | os.PathLike[str]) -> BinaryIO:
         raise ImageError(
             name,
             "this is a folder, not a photo. List the photos in it with "
-            "find_images([folder]).paths of dpiqa.scoring.image_files, or score it with the command dpiqa score.",
+            "find_images(folder).paths of dpiqa.scoring.image_files, or score it with the command dpiqa score.",
         )
     if not stat.S_ISREG(mode):
         raise ImageError(name, "this is not a regular file.")

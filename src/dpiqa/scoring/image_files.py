@@ -46,7 +46,7 @@ class FoundImages:
         """The files that are worth a try."""
         return [path for path, error in self.entries if error is None]
 
-    def add(self, name: str, *, patterns: bool = True) -> None:
+    def add(self, name: str | os.PathLike[str], *, patterns: bool = True) -> None:
         """Adds a file, a folder (recursively) or the files that a glob pattern matches.
 
         A file that is named is taken whatever it is called, and a name that does not exist is kept: it becomes an
@@ -56,6 +56,7 @@ class FoundImages:
             name: Path or pattern (`*`, `?`, `[...]`, `**`); a file of this very name comes before the pattern.
             patterns: Whether names can be patterns.
         """
+        name = os.fspath(name)
         if os.path.isdir(name):
             self._add_folder(name)
         elif patterns and glob.has_magic(name) and not os.path.lexists(name):
@@ -151,18 +152,20 @@ class FoundImages:
             stack += reversed(folders)
 
 
-def find_images(inputs: Iterable[str], *, patterns: bool = True) -> FoundImages:
+def find_images(
+    inputs: str | os.PathLike[str] | Iterable[str | os.PathLike[str]], *, patterns: bool = True
+) -> FoundImages:
     """Expands files, folders (recursively) and glob patterns; see [`FoundImages.add`].
 
     Args:
-        inputs: Paths and patterns.
+        inputs: Paths and patterns, or a single one.
         patterns: Whether names can be patterns; where they come from a list, they are not.
 
     Returns:
         The photos, sorted within each folder and pattern, in the order of the inputs.
     """
     found = FoundImages()
-    for name in inputs:
+    for name in [inputs] if isinstance(inputs, str | os.PathLike) else inputs:
         found.add(name, patterns=patterns)
     return found
 
