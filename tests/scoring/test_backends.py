@@ -131,6 +131,19 @@ def test_a_checkpoint_is_exported_once_by_content(exported, tiny_exportable, pho
     assert again(photo).score == first(photo).score
 
 
+def test_a_kept_export_is_named_as_the_checkpoint_was(tiny_exportable, tmp_path):
+    Scorer.from_pretrained(tiny_exportable, backend="onnx")
+    shutil.copytree(tiny_exportable, tmp_path / "copy")
+    copy = Scorer.from_pretrained(tmp_path / "copy", backend="onnx")
+    assert copy.backend.source == str(tmp_path / "copy")
+    assert pickle.loads(pickle.dumps(copy)).backend.source == str(tmp_path / "copy")
+
+
+def test_an_export_is_not_exported_again(exported, tmp_path):
+    with pytest.raises(OSError, match=r"can only score. Name the checkpoint that it was exported from"):
+        export_student(exported["onnx"], "onnx", tmp_path / "again")
+
+
 @pytest.mark.parametrize("backend", BACKENDS)
 def test_a_pickled_scorer_reads_the_exported_form_again(exported, photos, backend, tmp_path, monkeypatch):
     scorer = Scorer.from_pretrained(os.path.relpath(exported[backend]), workers=3)

@@ -51,6 +51,11 @@ class DPIQAPreTrainedModel(PreTrainedModel):
         """
         kwargs.setdefault("use_safetensors", True)
         source = pretrained_model_name_or_path
+        if source is not None and os.path.isfile(os.path.join(source, "export.json")):
+            raise OSError(
+                f"{source} is a student that was exported for ONNX Runtime or OpenVINO, and can only score. Name the "
+                "checkpoint that it was exported from (its export.json says which)."
+            )
         try:
             # transformers' own error about sizes names none: see below.
             model, info = super().from_pretrained(

@@ -30,6 +30,7 @@ class ExportedBackend(Backend):
         folder: What was exported.
         dtype: "auto" takes float32.
         threads: How many of its calls will be made at the same time.
+        source: The checkpoint as it was named; None takes the one that the export names.
 
     Raises:
         ValueError: When the network cannot be computed in this type, or was not compared in it.
@@ -43,7 +44,9 @@ class ExportedBackend(Backend):
     batch_size = 1
     parallel = True
 
-    def __init__(self, folder: str | os.PathLike[str], *, dtype: str = "auto", threads: int = 1):
+    def __init__(
+        self, folder: str | os.PathLike[str], *, dtype: str = "auto", threads: int = 1, source: str | None = None
+    ):
         self.folder = Path(os.path.abspath(folder))  # also after the process has gone to another folder
         self.export = read_export(self.folder)
         self.dtype = "float32" if dtype == "auto" else dtype
@@ -59,13 +62,13 @@ class ExportedBackend(Backend):
             self.reader.table()
         except (TypeError, ValueError) as error:
             raise OSError(f"{settings} is that of no processor: {error}.") from None
-        self.source = self.export["source"]
+        self.source = source or self.export["source"]
         self._threads = threads
         self._load(threads)
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickled as where it is, and read there again: what the runtimes hold in memory cannot be pickled."""
-        return partial(type(self), dtype=self.dtype, threads=self._threads), (str(self.folder),)
+        return partial(type(self), dtype=self.dtype, threads=self._threads, source=self.source), (str(self.folder),)
 
     @classmethod
     def dtypes_here(cls) -> tuple[str, ...]:

@@ -71,11 +71,11 @@ def load_backend(
     if backend in EXPORTED:
         if kind != "dpiqa-student":
             raise ValueError(f"{source} is a teacher: expected a student for {backend}, or the backend torch.")
-        return _load_exported(_exported_form(folder, backend, source), backend, device, dtype, threads)
+        return _load_exported(_exported_form(folder, backend, source), backend, device, dtype, threads, source)
     if backend == "auto" and kind == "dpiqa-student":
         for name in _worth_a_try(device, dtype):
             try:
-                return _load_exported(_exported_form(folder, name, source), name, device, dtype, threads)
+                return _load_exported(_exported_form(folder, name, source), name, device, dtype, threads, source)
             except (ValueError, OSError, ImportError) as error:  # PyTorch, in the end, always can
                 _log.warning("Scoring goes on without %s: %s", name, error)
     from .torch_backend import TorchBackend
@@ -105,10 +105,18 @@ def exported_class(backend: str) -> type[ExportedBackend]:
     return OpenvinoBackend
 
 
-def _load_exported(folder: Path, backend: str, device: Any, dtype: str, threads: int) -> Backend:
+def _load_exported(
+    folder: Path,
+    backend: str,
+    device: Any,
+    dtype: str,
+    threads: int,
+    source: str | os.PathLike[str] | None = None,
+) -> Backend:
     if str(device).partition(":")[0] not in ("auto", "cpu"):
         raise ValueError(f"{backend} computes on the CPU only, not on {device}: take torch, or the device cpu.")
-    return exported_class(backend)(folder, dtype=dtype, threads=threads)
+    named = None if source is None else os.fspath(source)
+    return exported_class(backend)(folder, dtype=dtype, threads=threads, source=named)
 
 
 def _worth_a_try(device: Any, dtype: str) -> list[str]:
