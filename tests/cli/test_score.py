@@ -503,7 +503,20 @@ class TestOutputFiles:
         assert result.stderr == f"cannot write {tmp_path / 'scores.csv'}: Permission denied\n"
 
     def test_resume_needs_an_output(self, folder):
-        assert "goes with --output" in usage_error("score", folder, "--resume")
+        assert "name the file to go on with: --output FILE" in usage_error("score", folder, "--resume")
+
+    @pytest.mark.parametrize("option", ["--sort", "--overwrite"])
+    def test_resume_names_the_option_that_it_cannot_be_combined_with(self, folder, tmp_path, option):
+        message = usage_error("score", folder, "-o", tmp_path / "scores.csv", "--resume", option)
+        assert f"cannot be combined with {option}" in message
+
+    def test_the_output_is_named_before_what_was_skipped(self, run, folder, tmp_path):
+        (folder / "a.nef").write_bytes(b"raw")
+        output = tmp_path / "scores.csv"
+        assert f"written to {output}, 1 other file skipped, 1 RAW file" in run(folder, "-o", output).stderr
+
+    def test_a_url_is_told_to_be_downloaded_first(self):
+        assert "URLs are not fetched: download" in usage_error("score", "https://example.com/a.jpg")
 
     def test_stdout_that_is_full_is_one_sentence(self, process, folder):
         with open("/dev/full", "w") as full, process(folder, stdout=full) as running:

@@ -237,6 +237,12 @@ class TestOwnPhotos:
         Dataset.from_list(rows).to_csv(folder / "metadata.csv")
         assert load_iqa_dataset(folder)["mos"][:] == pytest.approx([0, 0.2, 0.4, 0.6, 0.8, 1.0])
 
+    def test_a_folder_of_photos_without_scores_says_where_they_belong(self, folder):
+        with pytest.raises(
+            ValueError, match=r"no opinion scores: put a metadata\.csv with the columns file_name and mos"
+        ):
+            load_iqa_dataset(folder)
+
     def test_own_splits_are_kept(self, folder):
         rows = [row | {"split": "val" if index == 2 else "test"} for index, row in enumerate(self.ROWS)]
         Dataset.from_list(rows).to_csv(folder / "labels.csv")

@@ -1,5 +1,6 @@
 """The `dpiqa` command. Each subcommand is one thin file; what it does is in the library."""
 
+from collections.abc import Callable
 from typing import Annotated
 
 import typer
@@ -41,15 +42,15 @@ def _dpiqa(
     """Blind image quality assessment: how good does a photo look?"""
 
 
-app.command()(score)
-app.command()(evaluate)
+def _add(*commands: Callable[..., None]) -> None:
+    """Adds commands with help as wide as the terminal: typer keeps line ends in all but the first paragraph."""
+    for command in commands:
+        paragraphs = (command.__doc__ or "").split("\n\n")
+        app.command(help="\n\n".join(" ".join(one.split()) for one in paragraphs))(command)
+
+
+_add(score, evaluate)
 app.add_typer(train, name="train")
-app.command()(prepare)
-app.command()(distort)
-app.command()(convert)
-app.command()(export)
-app.command()(push)
-app.command()(demo)
-app.command()(env)
+_add(prepare, distort, convert, export, push, demo, env)
 
 __all__ = ["app"]

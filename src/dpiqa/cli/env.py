@@ -3,6 +3,8 @@
 import platform
 from importlib.metadata import PackageNotFoundError, version
 
+from ..counting import counted
+
 _PACKAGES = (
     "dpiqa torch transformers diffusers huggingface_hub safetensors accelerate datasets pillow numpy scipy "
     "pillow-heif gradio peft onnxruntime openvino"
@@ -21,7 +23,8 @@ def env() -> None:
     print(f"python: {platform.python_version()}")
     for package in _PACKAGES:
         print(f"{package}: {_installed(package)}")
-    print(f"device: {pick_device()} ({torch.get_num_threads()} CPU threads, {available_cores()} cores)")
+    threads, cores = counted(torch.get_num_threads(), "CPU thread"), counted(available_cores(), "core")
+    print(f"device: {pick_device()} ({threads}, {cores})")
     print(f"backends: {', '.join(installed_backends())}")
 
 

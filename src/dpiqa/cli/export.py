@@ -48,6 +48,8 @@ def export(
     from ..checkpoints import bundled_checkpoint
     from ..scoring.export import export_student
 
+    if quantize is not None and not photos:
+        raise typer.BadParameter("name at least 50 photos to calibrate on: --photos FOLDER", param_hint="--quantize")
     found = find_photos(photos, "--photos").paths if photos else []
     with stopped_in_order(), wrong_usage():
         try:

@@ -77,7 +77,8 @@ def find_photos(inputs: list[str], argument: str) -> FoundImages:
     if "-" not in inputs and not any(os.path.lexists(path) for path, _ in found.entries):
         names = ", ".join(visible(path) for path, _ in found.entries[:3])
         more = f" and {len(found.entries) - 3} more" if len(found.entries) > 3 else ""
-        raise typer.BadParameter(f"no file or folder matches {names}{more}", param_hint=argument)
+        hint = "; URLs are not fetched: download the photo first" if "://" in names else ""
+        raise typer.BadParameter(f"no file or folder matches {names}{more}{hint}", param_hint=argument)
     return found
 
 

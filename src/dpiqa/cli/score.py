@@ -78,8 +78,12 @@ def score(
     become rows with an error.
     """
     found = find_photos(inputs, "INPUTS")
-    if resume and (output is None or sort or overwrite):
-        raise typer.BadParameter("goes with --output, and without --sort and --overwrite", param_hint="--resume")
+    if resume and output is None:
+        raise typer.BadParameter("name the file to go on with: --output FILE", param_hint="--resume")
+    if resume and (sort or overwrite):
+        raise typer.BadParameter(
+            f"cannot be combined with {'--sort' if sort else '--overwrite'}", param_hint="--resume"
+        )
     if output is not None:
         _check_output(output, found, overwrite, resume, reads_stdin="-" in inputs)
     with _one_sentence(output), _reserved(output, overwrite, resume) as reserved:
@@ -354,8 +358,8 @@ def _summarise(
     parts += [f"{earlier.num_done} kept from before"] if earlier.num_done else []
     parts += _not_named(earlier, found)
     parts += [f"{again} scored again for their maps"] if (again := sum(one.has_row for one in work)) else []
-    parts += [left] if (left := skipped(found)) else []
     parts += [f"written to {visible(str(output))}"] if output else []
+    parts += [left] if (left := skipped(found)) else []
     print(", ".join(parts), file=sys.stderr)
     if pictures is not None and pictures.failed:
         print(

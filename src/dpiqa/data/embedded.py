@@ -101,7 +101,13 @@ def _unified(part: Dataset, part_name: str, source: DataSource, mos_range: tuple
     from datasets import Dataset, Features, concatenate_datasets
 
     names = dict.fromkeys(part.column_names)
-    image, score = pick_column(names, _IMAGE_COLUMNS, source.name), pick_column(names, _SCORE_COLUMNS, source.name)
+    image = pick_column(names, _IMAGE_COLUMNS, source.name)
+    if list(names) == [image] and Path(source.name).is_dir():
+        raise ValueError(
+            f"{source.name} has photos and no opinion scores: put a metadata.csv with the columns file_name and mos "
+            "into the folder, or name a table of photos (.csv, .jsonl or .parquet)."
+        )
+    score = pick_column(names, _SCORE_COLUMNS, source.name)
     images = part.select_columns([image]).cast_column(image, features()["image"])
     images = images if image == "image" else images.rename_column(image, "image")
 

@@ -354,4 +354,4 @@ def _say(line: str, progress: Progress | None) -> None:
     if progress is None:
         logger.info(line)
     else:
-        progress.console.print(Text(line))
+        progress.console.print(Text(line), soft_wrap=True)

@@ -54,9 +54,10 @@ def make_distorted_set(
     unknown = set(kinds) - DISTORTIONS.keys()
     if unknown:
         raise ValueError(f"Unknown distortions {sorted(unknown)}: expected some of {', '.join(DISTORTIONS)}.")
-    sources = {_name(photo): Path(photo) for photo in photos}
-    if len(sources) < len(photos):
-        raise ValueError("Two of the photos have the same name: rename one.")
+    sources: dict[str, Path] = {}
+    for path in map(Path, photos):
+        if (other := sources.setdefault(_name(path), path)) is not path:
+            raise ValueError(f"{other} and {path} would be distorted under the same name: rename one.")
     if not overwrite and output.exists() and any(output.iterdir()):
         raise FileExistsError(
             f"{output} holds files already: choose another folder, or --overwrite (in Python overwrite=True)."
@@ -72,7 +73,7 @@ def make_distorted_set(
             try:
                 photo = _smaller(open_image(source), max_side)
             except OPENING_ERRORS as error:
-                logger.warning("%r is left out: %s", name, reason_of(error, str(source)))
+                logger.warning("%s is left out: %s", source, reason_of(error, str(source)))
                 continue
             labels.write(_csv(_write_versions(photo, name, kinds, seed, output)))
             labels.flush()
