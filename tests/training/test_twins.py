@@ -4,10 +4,12 @@ import numpy as np
 import pytest
 import torch
 
+from dpiqa import DPIQAStudent
 from dpiqa.training import twins
 from dpiqa.training.twin_losses import damage_map_loss, version_ranking_loss
 from dpiqa.training.twin_trainer import DPIQATwinTrainer, DPIQATwinTrainingArguments
 from dpiqa.training.twins import TwinPhotos, collate_twins, random_region
+from support.tiny_students import tiny_config
 
 
 @pytest.fixture
@@ -113,3 +115,39 @@ def test_training_logs_what_the_versions_teach(tmp_path, tiny_student, twin_phot
     assert first["version_ranking_loss"] > 0
     assert first["damage_map_loss"] > 0
     assert not torch.equal(before, tiny_student.head.quality.weight)
+
+
+def test_the_loss_is_the_weighted_sum(tmp_path, tiny_student, twin_photos):
+    arguments = DPIQATwinTrainingArguments(
+        output_dir=str(tmp_path / "run"), version_ranking_weight=3.0, damage_map_weight=5.0, report_to="none"
+    )
+    trainer = DPIQATwinTrainer(model=tiny_student, args=arguments, train_dataset=twin_photos)
+    batch = collate_twins([twin_photos[index] for index in range(12)])
+    losses = trainer.losses(trainer.forward(tiny_student, batch), batch)
+    expected = losses["mse"] + 3 * losses["version_ranking"] + 5 * losses["damage_map"]
+    torch.testing.assert_close(losses["loss"], expected)
+
+
+def test_a_head_without_a_map_is_refused(tmp_path, twin_photos):
+    student = DPIQAStudent(tiny_config(head="spatial"))
+    with pytest.raises(ValueError, match="the pooled head"):
+        DPIQATwinTrainer(
+            model=student,
+            args=DPIQATwinTrainingArguments(output_dir=str(tmp_path / "run"), report_to="none"),
+            train_dataset=twin_photos,
+        )
+
+
+def test_another_number_of_workers_makes_nothing_again(tmp_path, grouped_rows, tiny_processor, monkeypatch):
+    TwinPhotos(grouped_rows, tiny_processor, tmp_path / "twins", num_workers=2)
+
+    def never(*_, **__):
+        raise AssertionError("made again")
+
+    monkeypatch.setattr(twins, "distort_to_level", never)
+    assert len(TwinPhotos(grouped_rows, tiny_processor, tmp_path / "twins", num_workers=1).versions) == 12
+
+
+def test_at_least_one_photo_in_some_has_versions(tmp_path, grouped_rows, tiny_processor):
+    with pytest.raises(ValueError, match="at least 1"):
+        TwinPhotos(grouped_rows, tiny_processor, tmp_path, every=0)

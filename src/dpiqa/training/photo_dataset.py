@@ -48,9 +48,7 @@ class PhotoDataset(Dataset):
         self.rows = rows
         self.processor = processor
         self.augmentations = augmentations
-        groups = rows["group"][:] if "group" in rows.column_names else []
-        codes = {group: code for code, group in enumerate(dict.fromkeys(groups))}
-        self.groups = [codes[group] for group in groups]
+        self.groups = group_numbers(rows)
         self.cached = None if cache is None else cache.fill(rows, augmentations, num_workers=num_workers)
         # In shared memory, as workers may outlive an epoch.
         self._epoch = torch.zeros((), dtype=torch.int64).share_memory_()
@@ -74,4 +72,11 @@ class PhotoDataset(Dataset):
         return item if self.cached is None else item | load_file(self.cached[index][turn])
 
 
-__all__ = ["PhotoDataset"]
+def group_numbers(rows: Any) -> list[int]:
+    """The number of each row's group, counted in the order of the rows; nothing where there is no column `group`."""
+    groups = rows["group"][:] if "group" in rows.column_names else []
+    numbers = {group: number for number, group in enumerate(dict.fromkeys(groups))}
+    return [numbers[group] for group in groups]
+
+
+__all__ = ["PhotoDataset", "group_numbers"]

@@ -30,11 +30,17 @@ class DPIQATwinTrainingArguments(DPIQATrainingArguments):
 
 
 class DPIQATwinTrainer(DPIQATrainer):
-    """[`DPIQATrainer`] for a student with a pooled head, on [`dpiqa.training.twins.TwinPhotos`]."""
+    """[`DPIQATrainer`] for a student with a pooled head, on [`dpiqa.training.twins.TwinPhotos`].
+
+    Raises:
+        ValueError: When the model has another head, and so no quality map.
+    """
 
     def __init__(self, *args: Any, **kwargs: Any):
         kwargs.setdefault("data_collator", collate_twins)
         super().__init__(*args, **kwargs)
+        if getattr(self.model.config, "head", None) != "pooled":
+            raise ValueError("Distorted versions are for students with the pooled head, which have a quality map.")
 
     def forward(self, model: Any, inputs: Any) -> Any:
         if "versions" not in inputs:

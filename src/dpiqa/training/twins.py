@@ -18,8 +18,10 @@ from ..data.distortions import CAMERA_DISTORTIONS, DISTORTIONS, LEVELS, distort_
 from ..data.images import content_digest
 from ..models.image_processing_dpiqa import DPIQAImageProcessor
 from ..models.images import PIXELS_VERSION, open_image
+from .photo_dataset import group_numbers
 
-KINDS = (*DISTORTIONS, *CAMERA_DISTORTIONS)
+_STRENGTHS = {kind: strengths for kind, (_, strengths) in (DISTORTIONS | CAMERA_DISTORTIONS).items()}
+KINDS = tuple(_STRENGTHS)
 # What people meet is drawn twice as often as the rest.
 _COMMON = {
     *("gaussian blur", "lens blur", "motion blur", "downscale", "jpeg", "double jpeg", "jpeg2000"),
@@ -52,6 +54,7 @@ class TwinPhotos(Dataset):
 
     Raises:
         ImageError: When a photo cannot be opened.
+        ValueError: When `every` is under 1.
     """
 
     def __init__(
@@ -64,17 +67,16 @@ class TwinPhotos(Dataset):
         seed: int = 0,
         num_workers: int = 1,
     ):
+        if every < 1:
+            raise ValueError(f"Expected every to be at least 1, where all photos have versions; got {every}.")
         self.processor = processor
         self.every = every
         self.seed = seed
         self.mos: Sequence[float] = rows["mos"][:]
-        groups = rows["group"][:]
-        codes = {group: code for code, group in enumerate(dict.fromkeys(groups))}
-        self.groups = [codes[group] for group in groups]
+        self.groups = group_numbers(rows)
         self.shape = (processor.size["height"], processor.size["width"], 3)
-        key = Hasher.hash(
-            [PIXELS_VERSION, processor.settings(), seed, [content_digest(image) for image in rows["image"]]]
-        )
+        digests = [content_digest(image) for image in rows["image"]]
+        key = Hasher.hash([PIXELS_VERSION, _STRENGTHS, _LONGEST_SIDE, processor.settings(), seed, digests])
         Path(folder).mkdir(parents=True, exist_ok=True)
         self.versions: Table = rows.select_columns("image").map(
             _make_versions,
@@ -149,18 +151,16 @@ def random_region(size: tuple[int, int], generator: np.random.Generator) -> np.n
         (height, width) booleans, true inside.
     """
     height, width = size
-    inside = np.zeros(size, bool)
     if generator.random() < 0.3:
-        first = slice(None, height // 2), slice(None, width // 2)
-        axis, flip = generator.integers(2), generator.random() < 0.5
-        inside[(first[0], slice(None)) if axis else (slice(None), first[1])] = True
-        return ~inside if flip else inside
-    area, aspect = np.exp(generator.uniform(np.log(1 / 20), np.log(1 / 2))), np.exp(generator.uniform(-0.6, 0.6))
-    rows, columns = (
-        max(1, round(min(side, side * (area * ratio) ** 0.5)))
-        for side, ratio in ((height, aspect), (width, 1 / aspect))
-    )
-    top, left = generator.integers(0, height - rows + 1), generator.integers(0, width - columns + 1)
+        rows, columns = [(height // 2, width), (height, width // 2)][generator.integers(2)]
+        top, left = (generator.integers(2) * (side - length) for side, length in ((height, rows), (width, columns)))
+    else:
+        area = np.exp(generator.uniform(np.log(1 / 20), np.log(1 / 2)))
+        aspect = np.exp(generator.uniform(-0.6, 0.6))
+        rows = max(1, round(height * min(1, (area * aspect) ** 0.5)))
+        columns = max(1, round(width * min(1, (area / aspect) ** 0.5)))
+        top, left = generator.integers(height - rows + 1), generator.integers(width - columns + 1)
+    inside = np.zeros(size, bool)
     inside[top : top + rows, left : left + columns] = True
     return inside
 
@@ -176,15 +176,14 @@ def _make_versions(row: Mapping[str, Any], index: int, processor: DPIQAImageProc
         for level in sorted(generator.choice(LEVELS + 1, size=2, replace=False))
     )
     draw = int(generator.integers(2**31))
-    made = {
-        name: distort_to_level(photo, kind, level, draw) if level else photo
-        for name, level in (("weak", weak), ("strong", strong))
-    }
+
+    def version(level: float) -> bytes:
+        return processor.read_photo(distort_to_level(photo, kind, level, draw) if level else photo).pixels.tobytes()
+
     return {
-        **{
-            name: processor.read_photo(source).pixels.tobytes()
-            for name, source in ({"photo": row["image"]} | made).items()
-        },
+        "photo": processor.read_photo(row["image"]).pixels.tobytes(),
+        "weak": version(weak),
+        "strong": version(strong),
         "kind": kind,
         "weak_level": float(weak),
         "strong_level": float(strong),
