@@ -9,7 +9,7 @@ PYTEST = HF_HUB_OFFLINE=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest
 
 QUICK = $(PYTEST) -q -m "not slow and not fuzz"
 
-.PHONY: demo check check-models check-rest test test-lowest test-core quality style docs bench clean
+.PHONY: demo check check-models check-rest test test-lowest test-core test-these test-others quality style docs bench clean
 
 # Scores real photographs and their distorted twins: demo/scores.csv and demo/contact_sheet.png.
 demo: $(VENV)/ready
@@ -27,17 +27,30 @@ check-rest:
 
 # Everything, with the coverage of the code.
 test: quality
-	$(PYTEST) --cov --cov-report=term:skip-covered
+	$(MAKE) -j2 -Otarget COVERED=yes $(HALVES)
+	$(BIN)/coverage combine --quiet $(HALVES:%=.coverage.%)
+	$(BIN)/coverage report --skip-covered
 
 # The same tests with the lowest versions that setup.py allows.
 test-lowest: VENV := .venv-lowest
 test-lowest: .venv-lowest/ready
-	$(PYTEST)
+	$(MAKE) -j2 -Otarget VENV=$(VENV) $(HALVES)
 
 # And without any extra: what needs one skips itself and says so.
 test-core: VENV := .venv-core
 test-core: .venv-core/ready
-	$(PYTEST)
+	$(MAKE) -j2 -Otarget VENV=$(VENV) $(HALVES)
+
+# Two halves that take about as long, side by side; each prints when it has ended.
+HALVES = test-these test-others
+THESE = tests/cli tests/demo tests/examples tests/training
+WITH_COVERAGE = $(if $(COVERED),--cov --cov-report=)
+
+test-these:
+	COVERAGE_FILE=.coverage.$@ $(PYTEST) $(WITH_COVERAGE) $(THESE)
+
+test-others:
+	COVERAGE_FILE=.coverage.$@ $(PYTEST) $(WITH_COVERAGE) $(THESE:%=--ignore=%)
 
 quality: $(VENV)/ready
 	$(BIN)/ruff check .

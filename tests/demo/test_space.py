@@ -114,7 +114,6 @@ class TestPort:
             server.listen("127.0.0.1", 80)
 
     def test_it_is_known_before_the_model_is_loaded(self, port, monkeypatch):
-        monkeypatch.setattr("signal.signal", lambda *arguments: None)
         monkeypatch.setattr(server.Scorer, "from_pretrained", lambda *_, **__: pytest.fail("loaded"))
         with server.listen("127.0.0.1", port), pytest.raises(OSError, match="is taken"):
             server.serve(host="127.0.0.1", port=port)
@@ -125,7 +124,6 @@ def test_it_takes_no_more_than_the_app_allows(monkeypatch):
     built = []
     monkeypatch.setattr(server.Scorer, "from_pretrained", lambda model, **options: built.append((model, options)))
     monkeypatch.setattr(server, "build_server", lambda scorer: MagicMock())
-    monkeypatch.setattr("signal.signal", lambda *arguments: None)
     monkeypatch.setenv("DPIQA_MODEL", "org/student")
     monkeypatch.setenv("GRADIO_TEMP_DIR", "set by serve")
     server.serve()

@@ -9,6 +9,7 @@ import signal
 import socket
 import sys
 import tempfile
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import uvicorn
@@ -47,9 +48,12 @@ def serve(model: str | None = None, *, host: str | None = None, port: int | None
     host = host or os.environ.get("GRADIO_SERVER_NAME") or "127.0.0.1"
     port = port or int(os.environ.get("GRADIO_SERVER_PORT") or 0) or None
     logging.disable_progress_bar()
-    _stop_cleanly()
     remove_folders_of_the_dead()
-    with listen(host, port) as listener, tempfile.TemporaryDirectory(prefix=f"{PREFIX}{os.getpid()}-") as folder:
+    with (
+        _stopped_cleanly(),
+        listen(host, port) as listener,
+        tempfile.TemporaryDirectory(prefix=f"{PREFIX}{os.getpid()}-") as folder,
+    ):
         os.environ["GRADIO_TEMP_DIR"] = folder
         source = model or os.environ.get("DPIQA_MODEL") or None
         scorer = Scorer.from_pretrained(source, max_pixels=MAX_PIXELS, formats=FORMATS)
@@ -102,10 +106,17 @@ def listen(host: str, port: int | None = None) -> socket.socket:
     raise CannotListenError(f"{found} on {host}: choose another one.")
 
 
-def _stop_cleanly() -> None:
+@contextlib.contextmanager
+def _stopped_cleanly() -> Iterator[None]:
     """Makes every signal that asks to stop leave as if interrupted: the temporary folder is removed on the way out."""
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    handlers: dict[int, Callable[..., Any]] = {signal.SIGTERM: lambda *_: sys.exit(0)}
     for name in ("SIGHUP", "SIGQUIT"):
         if hasattr(signal, name):
             # uvicorn takes SIGTERM while it runs, and lets requests end.
-            signal.signal(getattr(signal, name), lambda *_: signal.raise_signal(signal.SIGTERM))
+            handlers[getattr(signal, name)] = lambda *_: signal.raise_signal(signal.SIGTERM)
+    before = {number: signal.signal(number, handler) for number, handler in handlers.items()}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
