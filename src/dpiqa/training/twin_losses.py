@@ -1,4 +1,4 @@
-"""What distorted versions of a photo teach: their order, and where the damage is. No opinion score is made up."""
+"""What pictures without opinion scores teach: the order of distorted versions, where damage is, what is no photo."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from torch.nn import functional as F
 
 # The damaged region has to fall by this many times what the whole photo has to.
 _LOCAL = 2.0
+_WORST = 0.1
 
 
 def version_ranking_loss(
@@ -50,4 +51,14 @@ def damage_map_loss(
     return (F.relu(_LOCAL * slope * level - (in_region - in_rest)) + in_rest.abs() / 2).mean()
 
 
-__all__ = ["damage_map_loss", "version_ranking_loss"]
+def non_photo_loss(score: torch.Tensor, mos: torch.Tensor) -> torch.Tensor:
+    """Mean of max(0, score - worst), by how much pictures that are no photos score above the worst tenth of photos.
+
+    Args:
+        score: (non photos,) their scores.
+        mos: (photos,) MOS of the photos in the batch.
+    """
+    return F.relu(score - mos.quantile(_WORST)).mean()
+
+
+__all__ = ["damage_map_loss", "non_photo_loss", "version_ranking_loss"]

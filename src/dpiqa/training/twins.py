@@ -18,6 +18,7 @@ from ..data.distortions import CAMERA_DISTORTIONS, DISTORTIONS, LEVELS, distort_
 from ..data.images import content_digest
 from ..models.image_processing_dpiqa import DPIQAImageProcessor
 from ..models.images import PIXELS_VERSION, open_image
+from .non_photos import random_non_photo
 from .photo_dataset import group_numbers
 
 _STRENGTHS = {kind: strengths for kind, (_, strengths) in (DISTORTIONS | CAMERA_DISTORTIONS).items()}
@@ -31,6 +32,8 @@ _COMMON = {
 _CHANCES = np.array([1.0 + (kind in _COMMON) for kind in KINDS])
 # Photos are distorted at about the size at which people look at them.
 _LONGEST_SIDE = 640
+# One in so many photos with versions brings a picture that is no photo.
+_NON_PHOTO_EVERY = 8
 # Kinds that move pixels by less than a cell of the quality map: nobody could point at where they are.
 _NOT_LOCAL = {"color shift", "jitter"}
 
@@ -40,8 +43,10 @@ class TwinPhotos(Dataset):
 
     Two versions are the photo under one distortion at two levels, the weaker of which may be none. The third is the
     photo with the stronger distortion inside a rectangle. [`dpiqa.training.twin_trainer.DPIQATwinTrainer`] learns from
-    their order. All are made once and kept as bytes in an Arrow file, in the model's size: neither the next epoch nor
-    a later run decodes a photo. Random draws follow from seed, photo and epoch, so that a resumed run sees what an
+    their order. One in eight photos with versions also brings a picture that is no photo.
+
+    All versions are made once and kept as bytes in an Arrow file, in the model's size: neither the next epoch nor a
+    later run decodes a photo. Random draws follow from seed, photo and epoch, so that a resumed run sees what an
     uninterrupted one would have seen.
 
     Args:
@@ -118,6 +123,8 @@ class TwinPhotos(Dataset):
             item["levels"] = torch.tensor([row["weak_level"], row["strong_level"]], dtype=torch.float32)
             item["region"] = torch.from_numpy(region)
             item["is_local"] = torch.tensor(row["kind"] not in _NOT_LOCAL)
+            if generator.random() < 1 / _NON_PHOTO_EVERY:
+                item["non_photo"] = self._pixel_values(random_non_photo(self.shape[:2], generator))
         return item
 
     def _pixel_values(self, pixels: np.ndarray) -> torch.Tensor:
@@ -129,7 +136,7 @@ def collate_twins(items: Sequence[Mapping[str, torch.Tensor]]) -> dict[str, torc
 
     Returns:
         `pixel_values`, `labels`, `group` of all photos, and of the first of them `versions`, `levels`, `region`,
-        `is_local`; the latter are missing where no photo has versions.
+        `is_local`; the latter are missing where no photo has versions. `non_photos` are those that came along, if any.
     """
     items = sorted(items, key=lambda item: "versions" not in item)
     batch = default_collate([{name: item[name] for name in ("pixel_values", "labels", "group")} for item in items])
@@ -137,7 +144,8 @@ def collate_twins(items: Sequence[Mapping[str, torch.Tensor]]) -> dict[str, torc
     if with_versions:
         names = ("versions", "levels", "region", "is_local")
         batch |= default_collate([{name: item[name] for name in names} for item in with_versions])
-    return batch
+    non_photos = [item["non_photo"] for item in items if "non_photo" in item]
+    return batch | ({"non_photos": torch.stack(non_photos)} if non_photos else {})
 
 
 def random_region(size: tuple[int, int], generator: np.random.Generator) -> np.ndarray:
