@@ -43,7 +43,7 @@ test-core: .venv-core/ready
 
 # Two halves that take about as long, side by side; each prints when it has ended.
 HALVES = test-these test-others
-THESE = tests/cli tests/demo tests/examples tests/training
+THESE = tests/cli tests/demo tests/examples tests/hub tests/training
 WITH_COVERAGE = $(if $(COVERED),--cov --cov-report=)
 
 test-these:

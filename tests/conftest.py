@@ -2,6 +2,7 @@ import ast
 import copy
 import functools
 import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,8 @@ os.environ.update(
     DPIQA_MODEL="",
     DPIQA_BACKEND="torch",
 )
+# A shell that starts pytest in the background lets it and its children ignore Ctrl-C.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 import huggingface_hub
 import torch
