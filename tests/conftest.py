@@ -17,8 +17,6 @@ os.environ.update(
     DPIQA_MODEL="",
     DPIQA_BACKEND="torch",
 )
-# A shell that starts pytest in the background lets it and its children ignore Ctrl-C.
-signal.signal(signal.SIGINT, signal.default_int_handler)
 
 import huggingface_hub
 import torch
@@ -36,6 +34,11 @@ from support.requirements import imports, missing_extras
 from support.tiny_students import tiny_config
 
 MISSING = missing_extras()
+
+
+def pytest_configure():
+    # A shell that starts pytest in the background lets it and its children ignore Ctrl-C.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def _skip_without_extra():

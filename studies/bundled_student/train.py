@@ -29,6 +29,7 @@ from dpiqa import DPIQAImageProcessor, DPIQAStudent, DPIQAStudentConfig, Scorer
 from dpiqa.data import load_iqa_splits
 from dpiqa.evaluation.metrics import correlation_report
 from dpiqa.models.calibration import fit_calibration
+from dpiqa.training.resume import prepare_output
 from dpiqa.training.twin_trainer import DPIQATwinTrainer, DPIQATwinTrainingArguments
 from dpiqa.training.twins import TwinPhotos
 
@@ -47,6 +48,7 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument("--leave-out", choices=["ss01", "ss02", "ss03"], help="a source to train without")
     parser.add_argument("--interval-from", type=Path, nargs="+", help="result.json of runs that left out a source")
     parser.add_argument("--runs", type=int, default=1, help="runs of the first stage whose weights are averaged")
+    parser.add_argument("--resume", action="store_true", help="go on with a run that was cut off")
     parser.add_argument("--batch-size", type=int, default=32)
     parser.add_argument("--frozen-blocks", type=int, default=5, help="stem and first blocks that stay as they are")
     parser.add_argument("--max-steps", type=int, default=-1, help="steps of a stage, for a short try")
@@ -80,7 +82,9 @@ def rescale_scores(student: DPIQAStudent, factor: float, offset: float) -> None:
 def train(
     student: DPIQAStudent, photos: Any, stage: dict[str, Any], output: Path, seed: int, arguments: argparse.Namespace
 ) -> list[Any]:
-    """Trains in place and returns the log."""
+    """Trains in place and returns the log; goes on with what is there of it if told to."""
+    started = arguments.resume and any(output.glob("checkpoint-*"))
+    resumed_from = prepare_output(output, overwrite=False, resume="last" if started else None)
     training = DPIQATwinTrainingArguments(
         output_dir=str(output),
         **stage,
@@ -100,7 +104,7 @@ def train(
         seed=seed,
     )
     trainer = DPIQATwinTrainer(model=student, args=training, train_dataset=photos)
-    trainer.train()
+    trainer.train(resume_from_checkpoint=resumed_from)
     return trainer.state.log_history
 
 

@@ -1,5 +1,6 @@
 import importlib.util
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -24,16 +25,8 @@ def study():
 @pytest.mark.slow
 def test_the_recipe_averages_runs_trains_the_head_and_takes_the_interval_of_a_left_out_source(tmp_path, photos, study):
     release = releases.biq2021(tmp_path / "BIQ2021", photos, train=60, test=6)
-    shared = [
-        "--data",
-        str(release),
-        "--versions",
-        str(tmp_path / "versions"),
-        "--batch-size",
-        "8",
-        "--max-steps",
-        "2",
-    ]
+    versions = tmp_path / "versions"
+    shared = ["--data", str(release), "--versions", str(versions), "--batch-size", "8", "--max-steps", "2"]
 
     def run(name, *arguments):
         study.main(study.make_parser().parse_args([*shared, "--output", str(tmp_path / name), *arguments]))
@@ -44,9 +37,12 @@ def test_the_recipe_averages_runs_trains_the_head_and_takes_the_interval_of_a_le
     assert set(without["left_out"]) == {"checkpoint", "checkpoint-run0"}
     assert all(-1 <= figures["srcc"] <= 1 and figures["rmse"] > 0 for figures in without["left_out"].values())
 
+    made = set(versions.iterdir())
+
     student = tmp_path / "student"
-    result = run("student", "--runs", "2", "--interval-from", str(tmp_path / "no-ss02" / "result.json"))
-    assert len(list((tmp_path / "versions").glob("twins-*.arrow"))) == 1
+    whole = ["--runs", "2", "--interval-from", str(tmp_path / "no-ss02" / "result.json")]
+    result = run("student", *whole)
+    assert set(versions.iterdir()) == made
     assert len(result["logs"]) == 3
     assert result["interval_half_width"] == pytest.approx(np.quantile(without["left_out_distances"], 0.9), abs=1e-5)
     first, second, average, last = (
@@ -62,3 +58,8 @@ def test_the_recipe_averages_runs_trains_the_head_and_takes_the_interval_of_a_le
     assert last[head].dtype == torch.float16
     score = Scorer.from_pretrained(student / "checkpoint")(photos[0])
     assert 0 <= score.percentile <= 100
+
+    shutil.rmtree(student / "run1")
+    assert run("student", *whole, "--resume")["validation"] == result["validation"]
+    with pytest.raises(FileExistsError, match="already holds a model"):
+        run("student", *whole)
