@@ -36,8 +36,8 @@ from dpiqa.training.twins import TwinPhotos
 SIZE = 320
 CALIBRATION_PHOTOS = 2000
 # Epochs, learning rates of backbone and head, weight of 1 - PLCC inside the sources.
-SOURCES_APART = {"num_train_epochs": 2, "learning_rate": 2e-4, "head_learning_rate": 1e-3, "group_plcc_weight": 5.0}
-HEAD_ALONE = {"num_train_epochs": 2, "learning_rate": 2e-4, "group_plcc_weight": 0.5}
+SOURCES_APART = {"num_train_epochs": 1, "learning_rate": 2e-4, "head_learning_rate": 1e-3, "group_plcc_weight": 5.0}
+HEAD_ALONE = {"num_train_epochs": 2, "learning_rate": 2e-4, "group_plcc_weight": 2.0}
 
 
 def make_parser() -> argparse.ArgumentParser:
