@@ -116,8 +116,9 @@ class DPIQAStudentConfig(_QualityConfig):
         score_quantiles (`list[float]`, *optional*):
             Calibration: ascending, evenly spaced quantiles (0 % .. 100 %) of the scores of the training photos.
         interval_half_width (`float`, *optional*):
-            Calibration: split-conformal quantile of |score - MOS| on validation photos; `score` plus or minus this
-            covers `interval_coverage` of MOS values of photos from the same source.
+            Calibration: `score` plus or minus this covers `interval_coverage` of MOS values, of photos like those that
+            it was fitted on. Training fits it on validation photos, as a split-conformal quantile of |score - MOS|;
+            that of the student inside the package was fitted on sources that were left out of training.
         interval_coverage (`float`, defaults to 0.9):
             Nominal coverage of that interval.
 
