@@ -68,7 +68,8 @@ def _text(size: tuple[int, int], generator: np.random.Generator) -> np.ndarray:
     paper, ink = (220, 255), (0, 80)
     if generator.random() < 0.3:
         paper, ink = (0, 50), (170, 255)
-    page = Image.new("RGB", (width, height), tuple(generator.integers(*paper, 3).tolist()))
+    blank = tuple(generator.integers(*paper, 3).tolist())
+    page = Image.new("RGB", (width, height), blank)
     draw, letter = ImageDraw.Draw(page), int(generator.integers(10, 30))
     font = ImageFont.load_default(letter)
     color = tuple(generator.integers(*ink, 3).tolist())
@@ -78,7 +79,7 @@ def _text(size: tuple[int, int], generator: np.random.Generator) -> np.ndarray:
         words = np.where(generator.random(len(letters)) < 0.17, " ", letters)
         line = "".join(words[: generator.integers(1, len(words) + 1)] if generator.random() < 0.2 else words)
         draw.text((margin, top), line, fill=color, font=font)
-    page.paste(page.getpixel((0, 0)), (width - margin, 0, width, height))
+    page.paste(blank, (width - margin, 0, width, height))
     return np.asarray(page.resize(size[::-1], Image.Resampling.BICUBIC), float)
 
 
