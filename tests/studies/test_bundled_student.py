@@ -32,10 +32,13 @@ def test_the_recipe_averages_runs_trains_the_head_and_takes_the_interval_of_a_le
         study.main(study.make_parser().parse_args([*shared, "--output", str(tmp_path / name), *arguments]))
         return json.loads((tmp_path / name / "result.json").read_text())
 
-    without = run("no-ss02", "--leave-out", "ss02", "--every", "2")
+    other = f"koniq10k={releases.koniq10k(tmp_path / 'koniq10k')}"
+    without = run("no-ss02", "--leave-out", "ss02", "--unseen", other, "--every", "2")
     assert without["photos"]["train"] + without["photos"]["validation"] < 60
-    assert set(without["left_out"]) == {"checkpoint", "checkpoint-run0"}
-    assert all(-1 <= figures["srcc"] <= 1 and figures["rmse"] > 0 for figures in without["left_out"].values())
+    assert list(without["unseen"]) == ["ss02", "koniq10k"]
+    for checkpoints in without["unseen"].values():
+        assert set(checkpoints) == {"checkpoint", "checkpoint-run0"}
+        assert all(-1 <= figures["srcc"] <= 1 and figures["rmse"] > 0 for figures in checkpoints.values())
 
     made = set(versions.iterdir())
 
@@ -44,7 +47,8 @@ def test_the_recipe_averages_runs_trains_the_head_and_takes_the_interval_of_a_le
     result = run("student", *whole)
     assert set(versions.iterdir()) == made
     assert len(result["logs"]) == 3
-    assert result["interval_half_width"] == pytest.approx(np.quantile(without["left_out_distances"], 0.9), abs=1e-5)
+    distances = list(without["unseen_distances"].values())
+    assert result["interval_half_width"] == pytest.approx(np.quantile(distances, 0.9), abs=1e-5)
     first, second, average, last = (
         load_file(student / name / "model.safetensors")
         for name in ("checkpoint-run0", "checkpoint-run1", "checkpoint-average", "checkpoint")
