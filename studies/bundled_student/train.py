@@ -98,6 +98,7 @@ def train(
         per_device_train_batch_size=arguments.batch_size,
         dataloader_drop_last=True,
         dataloader_num_workers=1,
+        dataloader_persistent_workers=True,
         bf16=True,
         logging_steps=20,
         save_steps=100,
