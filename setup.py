@@ -17,6 +17,8 @@ extras = {
     "openvino": ["openvino>=2025.4", "nncf>=2.19"],
     "lora": ["peft>=0.21"],
     "heif": ["pillow-heif>=1.0"],
+    # What dpiqa.integrations plugs into, for its tests; who uses one of them has it.
+    "integrations": ["cleanvision>=0.3.7", "py-data-juicer>=1.6.1", "nemo-curator>=1.4"],
     "docs": ["mkdocs-material>=9.6", "mkdocstrings[python]>=0.30"],
     "test": [
         "pytest>=8.4",
