@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+import textwrap
 
 import numpy as np
 import pytest
@@ -50,7 +51,7 @@ def test_a_batch_without_photos():
 
 @pytest.mark.slow
 def test_a_pipeline_on_ray(batch):
-    code = """if True:
+    code = """
         import sys, ray
         from nemo_curator.backends.ray_data import RayDataExecutor
         from nemo_curator.pipeline import Pipeline
@@ -65,6 +66,8 @@ def test_a_pipeline_on_ray(batch):
         print("kept:", sorted(image.image_id for result in results for image in result.data))
     """
     good, broken = batch.data[1].image_path, batch.data[3].image_path
-    result = subprocess.run([sys.executable, "-c", code, good, broken], capture_output=True, text=True, check=False)
+    result = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(code), good, broken], capture_output=True, text=True, check=False
+    )
     assert result.returncode == 0, result.stderr
     assert f"kept: {[good]}" in result.stdout
