@@ -86,8 +86,9 @@ bench: $(VENV)/ready
 	$(call install,-e ".[test]")
 
 .venv-integrations/ready: setup.py
-	$(call install,-e ".[test,integrations]")
+	$(call install,-e ".[test$(,)integrations]")
 
+, := ,
 # The CPU build of torch where pip is set up to offer it, then from PyTorch's own index, else whatever pip offers.
 define install
 	$(PYTHON) -m venv $(@D)
