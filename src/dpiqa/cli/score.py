@@ -76,11 +76,12 @@ def score(
         bool, typer.Option("--strict", help="Exit with status 1 when a photo has no score, or a map is not written.")
     ] = False,
     split: Annotated[
-        str | None, typer.Option(help="Of a Hub data set.", show_default="all, one after the other")
+        str | None, typer.Option(help="The split of a Hub data set.", show_default="all of them in turn")
     ] = None,
-    subset: Annotated[str | None, typer.Option(help="Of a Hub data set that has several.")] = None,
+    subset: Annotated[str | None, typer.Option(help="The subset of a Hub data set that has several.")] = None,
     image_column: Annotated[
-        str | None, typer.Option(help="Of a Hub data set.", show_default="the only one with images")
+        str | None,
+        typer.Option(help="The column of photos of a Hub data set.", show_default="the only one with images"),
     ] = None,
 ) -> None:
     """Score photos: higher is better, 0 to 1 on the scale of human opinion scores.
