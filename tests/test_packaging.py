@@ -11,7 +11,9 @@ from support.requirements import imports, names, setup_arguments
 
 PACKAGE = Path(dpiqa.__file__).parent
 SETUP = setup_arguments()
-EXTRAS = {extra: SETUP["extras_require"][extra] for extra in ("demo", "eval", "lora", "heif", "onnx", "openvino")}
+EXTRAS = {
+    extra: SETUP["extras_require"][extra] for extra in ("demo", "eval", "lora", "heif", "onnx", "openvino", "ray")
+}
 CODE = list(PACKAGE.rglob("*.py"))
 
 
