@@ -44,7 +44,7 @@ def rows_in(folder):
 
 def score(output, checkpoint, *names, carry=(), **options):
     inputs = find_inputs(map(str, names), carry=carry)
-    return score_inputs(inputs, str(output), str(checkpoint), **options)
+    return score_inputs(Scorer.from_pretrained(checkpoint), str(checkpoint), inputs, str(output), **options)
 
 
 def columns(row, *but):

@@ -17,6 +17,7 @@ import typer
 from ..counting import counted
 from .commands import discard_stdout, stopped_in_order
 from .load import find_photos, load_scorer, skipped
+from .score_ray import check_engine, score_ray
 from .terminal import print_table, sentence, visible, wrong_usage
 
 if TYPE_CHECKING:
@@ -60,7 +61,10 @@ def score(
         int | None,
         typer.Option(min=1, max=1024, help="Photos opened and scored at the same time.", show_default="one per core"),
     ] = None,
-    output: Annotated[Path | None, typer.Option("--output", "-o", help="A .csv, .jsonl or .parquet file.")] = None,
+    output: Annotated[
+        str | None,
+        typer.Option("--output", "-o", help="A .csv, .jsonl or .parquet file; with ray, a folder or s3:// or gs://."),
+    ] = None,
     maps: Annotated[Path | None, typer.Option(help="Folder for quality maps laid over the photos, as PNG.")] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace files that exist.")] = False,
     resume: Annotated[
@@ -71,12 +75,36 @@ def score(
     strict: Annotated[
         bool, typer.Option("--strict", help="Exit with status 1 when a photo has no score, or a map is not written.")
     ] = False,
+    engine: Annotated[
+        str,
+        typer.Option(
+            help="local, or ray for all cores of a machine or a cluster. INPUTS can then be Parquet files, WebDataset "
+            "tars and URLs too, and --workers are processes.",
+        ),
+    ] = "local",
+    image_column: Annotated[
+        str | None,
+        typer.Option(
+            help="With ray: the column of Parquet files with photos, paths or URLs, or the suffix in tars.",
+            show_default="image; in tars all photos",
+        ),
+    ] = None,
+    carry: Annotated[
+        list[str] | None, typer.Option(help="With ray: a column, or a suffix in tars, to take along into the rows.")
+    ] = None,
 ) -> None:
     """Score photos: higher is better, 0 to 1 on the scale of human opinion scores.
 
     It prints a table on a terminal and CSV in a pipe, or writes a file with --output. Photos that cannot be scored
     become rows with an error.
     """
+    check_engine(
+        engine, ray={"--image-column": image_column, "--carry": carry}, local={"--maps": maps, "--sort": sort}
+    )
+    if engine == "ray":
+        load = {"backend": backend, "device": device, "dtype": dtype, "batch_size": batch_size}
+        score_ray(inputs, output, model, load, image_column, carry or [], workers, overwrite, resume, strict)
+    path = None if output is None else Path(output)
     found = find_photos(inputs, "INPUTS")
     if resume and output is None:
         raise typer.BadParameter("name the file to go on with: --output FILE", param_hint="--resume")
@@ -84,9 +112,9 @@ def score(
         raise typer.BadParameter(
             f"cannot be combined with {'--sort' if sort else '--overwrite'}", param_hint="--resume"
         )
-    if output is not None:
-        _check_output(output, found, overwrite, resume, reads_stdin="-" in inputs)
-    with _one_sentence(output), _reserved(output, overwrite, resume) as reserved:
+    if path is not None:
+        _check_output(path, found, overwrite, resume, reads_stdin="-" in inputs)
+    with _one_sentence(path), _reserved(path, overwrite, resume) as reserved:
         work = _to_do(found, reserved.earlier, maps)
         if reserved.is_finished and not work:
             _say_finished(reserved, found)
@@ -96,11 +124,11 @@ def score(
         )
         pictures = None if maps is None else _MapPictures(scorer, maps, found, overwrite or resume)
         # Closed here: the garbage collector may run in a worker, which cannot wait for itself.
-        with _writer(output, reserved, scorer) as file, closing(_score(scorer, work, pictures)) as scored:
+        with _writer(path, reserved, scorer) as file, closing(_score(scorer, work, pictures)) as scored:
             rows = _Rows(scored, sort)
             for row in rows:
                 file.write(row)
-    _summarise(rows, reserved.earlier, found, work, pictures, output, scorer)
+    _summarise(rows, reserved.earlier, found, work, pictures, path, scorer)
     failed = rows.failed + (0 if pictures is None else pictures.failed)
     raise typer.Exit(_status(rows.scored, failed, reserved.earlier, strict))
 

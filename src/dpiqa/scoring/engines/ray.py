@@ -40,14 +40,13 @@ _RETRIES = 8
 
 
 def score_inputs(
+    scorer: Scorer,
+    model: str | None,
     inputs: Inputs,
     output: str,
-    model: str | None = None,
     *,
-    options: Mapping[str, Any] | None = None,
     workers: int | None = None,
-    cores: int = 1,
-    gpus: float = 0,
+    cores: int | None = None,
     resume: bool = False,
     overwrite: bool = False,
     rows_per_file: int = 10_000,
@@ -58,13 +57,13 @@ def score_inputs(
     It runs on the cluster that Ray is connected to, or finds, or else on this machine.
 
     Args:
+        scorer: What [`dpiqa.Scorer.from_pretrained`] made of `model`; every actor loads the same for itself.
+        model: Folder or Hub id, found by all machines of the cluster; None is the student inside the package.
         inputs: The photos; see [`dpiqa.scoring.engines.inputs.find_inputs`].
-        output: Folder or URL (`s3://`, `gs://`) for the rows, seen by all machines of the cluster.
-        model: Folder or Hub id, found by all machines; None takes the student inside the package.
-        options: Further arguments of [`dpiqa.Scorer.from_pretrained`], but `workers`.
+        output: Folder or URL (`s3://`, `gs://`) for the rows, seen by all machines.
         workers: Actors, each with a model of its own; None takes as many as the cluster has room for.
-        cores: Of each actor, which opens so many photos at the same time.
-        gpus: Of each actor.
+        cores: Of each actor, which opens so many photos at the same time; None is 1, and the share of a GPU for an
+            actor that has one.
         resume: Whether to keep the rows in `output` and leave out their photos.
         overwrite: Whether to remove rows that are there.
         rows_per_file: At least so many rows are a file of the output, and safe once it is written.
@@ -73,26 +72,35 @@ def score_inputs(
         What is in `output` now.
 
     Raises:
-        OSError: When there is no such model, or the output must not or cannot be written.
+        OSError: When the output must not or cannot be written.
         ValueError: When the output has scores of another model.
         ray.exceptions.RayError: When Ray cannot go on; the rows that are written stay.
     """
-    options = dict(options or {})
-    folder = ScoreFolder(output)
-    scorer = Scorer.from_pretrained(model, workers=cores, **options)
-    backend, fingerprint = scorer.backend, scorer.fingerprint
-    folder.begin(
-        {"fingerprint": fingerprint, "model": f"{backend.source} with {backend.name} in {backend.dtype}"},
-        resume=resume,
-        overwrite=overwrite,
-    )
-    # What was chosen here, so that no machine of the cluster chooses something else.
-    options |= {"backend": backend.name, "dtype": backend.dtype, "workers": cores}
-    arguments = {"model": model, "options": options, "fingerprint": fingerprint, "carried": inputs.carried}
+    backend, folder = scorer.backend, ScoreFolder(output)
+    named = {"fingerprint": scorer.fingerprint, "model": f"{backend.source} with {backend.name} in {backend.dtype}"}
+    folder.begin(named, resume=resume, overwrite=overwrite)
     if not ray.is_initialized():
-        ray.init()
-    room = max(1, int(ray.cluster_resources().get("CPU", 1)) // cores)
+        ray.init(log_to_driver=False, logging_level="WARNING")
+    has = ray.cluster_resources()
+    gpus = 1 if backend.device.startswith("cuda") else 0
+    cores = cores or max(1, int(has.get("CPU", 1) / has.get("GPU", 1)) if gpus else 1)
+    room = max(1, int(has.get("CPU", 1)) // cores)
     at_first = min(workers or room, room)
+    arguments = {
+        "model": model,
+        # What was chosen here, so that no machine of the cluster chooses something else.
+        "options": {
+            "backend": backend.name,
+            "device": "cuda" if gpus else backend.device,
+            "dtype": backend.dtype,
+            "batch_size": scorer.batch_size,
+            "max_pixels": scorer.max_pixels,
+            "formats": scorer.formats,
+            "workers": cores,
+        },
+        "fingerprint": scorer.fingerprint,
+        "carried": inputs.carried,
+    }
     with _settings(folder, inputs.names_only):
         photos = ray.data.read_datasource(
             PhotoSource(inputs),
