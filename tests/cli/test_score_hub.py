@@ -209,7 +209,12 @@ def test_two_columns_of_images(run, publish, data):
         ([SOURCE, "--image-column", "photo"], "there is no column photo of images; columns of images: image"),
         ([SOURCE, "-o", "scores.txt"], "cannot write .txt"),
         ([SOURCE, "-o", "nowhere/scores.csv"], "there is no folder nowhere"),
-        ([".", "--image-column", "photo"], "is for a data set on the Hub: hf://datasets/ORG/NAME"),
+        ([".", "--split", "test"], "is for a data set on the Hub (hf://datasets/ORG/NAME)"),
+        (
+            [".", "--image-column", "photo"],
+            "a data set on the Hub (hf://datasets/ORG/NAME) or for --engine ray",
+        ),
+        ([SOURCE, "--engine", "ray", "--split", "train"], "works with --engine local only"),
     ],
 )
 def test_wrong_use(published, arguments, message):

@@ -17,6 +17,7 @@ from ..counting import counted
 from .load import find_photos, load_scorer, skipped
 from .score_hub import open_hub_photos, score_hub
 from .score_output import CountedRows, one_sentence, reserved_output, row_writer, status_of, summary_of, with_progress
+from .score_ray import check_engine, score_ray
 from .terminal import sentence, visible, wrong_usage
 
 if TYPE_CHECKING:
@@ -64,7 +65,10 @@ def score(
         int | None,
         typer.Option(min=1, max=1024, help="Photos opened and scored at the same time.", show_default="one per core"),
     ] = None,
-    output: Annotated[Path | None, typer.Option("--output", "-o", help="A .csv, .jsonl or .parquet file.")] = None,
+    output: Annotated[
+        str | None,
+        typer.Option("--output", "-o", help="A .csv, .jsonl or .parquet file; with ray, a folder or s3:// or gs://."),
+    ] = None,
     maps: Annotated[Path | None, typer.Option(help="Folder for quality maps laid over the photos, as PNG.")] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace files that exist.")] = False,
     resume: Annotated[
@@ -79,9 +83,23 @@ def score(
         str | None, typer.Option(help="The split of a Hub data set.", show_default="all of them in turn")
     ] = None,
     subset: Annotated[str | None, typer.Option(help="The subset of a Hub data set that has several.")] = None,
+    engine: Annotated[
+        str,
+        typer.Option(
+            help="local, or ray for all cores of a machine or a cluster. INPUTS can then be Parquet files, WebDataset "
+            "tars and URLs too, and --workers are processes.",
+        ),
+    ] = "local",
     image_column: Annotated[
         str | None,
-        typer.Option(help="The column of photos of a Hub data set.", show_default="the only one with images"),
+        typer.Option(
+            help="The column of photos of a Hub data set. With ray: the column of Parquet files with photos, paths or "
+            "URLs, or the suffix in tars.",
+            show_default="the only one with images; image; in tars all photos",
+        ),
+    ] = None,
+    carry: Annotated[
+        list[str] | None, typer.Option(help="With ray: a column, or a suffix in tars, to take along into the rows.")
     ] = None,
 ) -> None:
     """Score photos: higher is better, 0 to 1 on the scale of human opinion scores.
@@ -89,34 +107,40 @@ def score(
     It prints a table on a terminal and CSV in a pipe, or writes a file with --output. Photos that cannot be scored
     become rows with an error.
     """
+    of_local = {"--maps": maps, "--sort": sort, "--split": split, "--subset": subset}
+    check_engine(engine, ray={"--carry": carry}, local=of_local)
+    if engine == "ray":
+        load = {"backend": backend, "device": device, "dtype": dtype, "batch_size": batch_size}
+        score_ray(inputs, output, model, load, image_column, carry or [], workers, overwrite, resume, strict)
+    path = None if output is None else Path(output)
     if resume and output is None:
         raise typer.BadParameter("name the file to go on with: --output FILE", param_hint="--resume")
     if resume and (sort or overwrite):
         raise typer.BadParameter(
             f"cannot be combined with {'--sort' if sort else '--overwrite'}", param_hint="--resume"
         )
-    load = partial(
+    load_once = partial(
         load_scorer, model, backend=backend, device=device, dtype=dtype, batch_size=batch_size, workers=workers
     )
     hub_photos = open_hub_photos(inputs, maps, split=split, subset=subset, image_column=image_column)
     if hub_photos is not None:
-        score_hub(hub_photos, load, output, overwrite=overwrite, resume=resume, sort=sort, strict=strict)
+        score_hub(hub_photos, load_once, path, overwrite=overwrite, resume=resume, sort=sort, strict=strict)
     found = find_photos(inputs, "INPUTS")
-    if output is not None:
-        _check_output(output, found, overwrite, resume, reads_stdin="-" in inputs)
-    with one_sentence(output), reserved_output(output, overwrite, resume) as reserved:
+    if path is not None:
+        _check_output(path, found, overwrite, resume, reads_stdin="-" in inputs)
+    with one_sentence(path), reserved_output(path, overwrite, resume) as reserved:
         work = _to_do(found, reserved.earlier, maps)
         if reserved.is_finished and not work:
             _say_finished(reserved, found)
             raise typer.Exit(status_of(0, 0, reserved.earlier, strict))
-        scorer = load()
+        scorer = load_once()
         pictures = None if maps is None else _MapPictures(scorer, maps, found, overwrite or resume)
         # Closed here: the garbage collector may run in a worker, which cannot wait for itself.
-        with row_writer(output, reserved, scorer) as file, closing(_score(scorer, work, pictures)) as scored:
+        with row_writer(path, reserved, scorer) as file, closing(_score(scorer, work, pictures)) as scored:
             rows = CountedRows(scored, sort)
             for row in rows:
                 file.write(row)
-    _summarise(rows, reserved.earlier, found, work, pictures, output, scorer)
+    _summarise(rows, reserved.earlier, found, work, pictures, path, scorer)
     failed = rows.failed + (0 if pictures is None else pictures.failed)
     raise typer.Exit(status_of(rows.scored, failed, reserved.earlier, strict))
 

@@ -46,7 +46,9 @@ def open_hub_photos(inputs: list[str], maps: Path | None, **options: str | None)
     if not any(map(is_hub_dataset, inputs)):
         given = [f"--{name.replace('_', '-')}" for name, value in options.items() if value is not None]
         if given:
-            raise typer.BadParameter("is for a data set on the Hub: hf://datasets/ORG/NAME", param_hint=given[0])
+            others = " or for --engine ray" if given[0] == "--image-column" else ""
+            message = f"is for a data set on the Hub (hf://datasets/ORG/NAME){others}"
+            raise typer.BadParameter(message, param_hint=given[0])
         return None
     if len(inputs) > 1:
         raise typer.BadParameter("a data set on the Hub is scored by itself: name nothing else", param_hint="INPUTS")
