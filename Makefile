@@ -9,7 +9,7 @@ PYTEST = HF_HUB_OFFLINE=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest
 
 QUICK = $(PYTEST) -q -m "not slow and not fuzz"
 
-.PHONY: demo check check-models check-rest test test-lowest test-core test-these test-others quality style docs bench clean
+.PHONY: demo check check-models check-rest test test-lowest test-core test-integrations test-these test-others quality style docs bench clean
 
 # Scores real photographs and their distorted twins: demo/scores.csv and demo/contact_sheet.png.
 demo: $(VENV)/ready
@@ -40,6 +40,11 @@ test-lowest: .venv-lowest/ready
 test-core: VENV := .venv-core
 test-core: .venv-core/ready
 	$(MAKE) -j2 -Otarget VENV=$(VENV) $(HALVES)
+
+# And what plugs into other tools, with these tools in an environment of their own.
+test-integrations: VENV := .venv-integrations
+test-integrations: .venv-integrations/ready
+	$(PYTEST) tests/integrations
 
 # Two halves that take about as long, side by side; each prints when it has ended.
 HALVES = test-these test-others
@@ -80,6 +85,10 @@ bench: $(VENV)/ready
 .venv-core/ready: setup.py
 	$(call install,-e ".[test]")
 
+.venv-integrations/ready: setup.py
+	$(call install,-e ".[test$(,)integrations]")
+
+, := ,
 # The CPU build of torch where pip is set up to offer it, then from PyTorch's own index, else whatever pip offers.
 define install
 	$(PYTHON) -m venv $(@D)
@@ -91,4 +100,4 @@ define install
 endef
 
 clean:
-	rm -rf .venv .venv-lowest .venv-core build dist site demo
+	rm -rf .venv .venv-lowest .venv-core .venv-integrations build dist site demo

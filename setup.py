@@ -16,7 +16,10 @@ extras = {
     "onnx": ["onnxruntime>=1.23", "onnx>=1.19", "onnxscript>=0.6.0"],
     "openvino": ["openvino>=2025.4", "nncf>=2.19"],
     "lora": ["peft>=0.21"],
+    "ray": ["ray[data]>=2.60", "fsspec>=2024.6"],
     "heif": ["pillow-heif>=1.0"],
+    # What dpiqa.integrations plugs into, for its tests; who uses one of them has it.
+    "integrations": ["cleanvision>=0.3.7", "py-data-juicer>=1.6.1", "nemo-curator>=1.4"],
     "docs": ["mkdocs-material>=9.6", "mkdocstrings[python]>=0.30"],
     "test": [
         "pytest>=8.4",
@@ -38,6 +41,7 @@ extras["dev"] = [
     *extras["lora"],
     *extras["onnx"],
     *extras["openvino"],
+    *extras["ray"],
     # What the training scripts log to.
     "tensorboard>=2.20",
     # The app, its endpoints, and a browser to look at it with.

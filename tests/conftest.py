@@ -30,7 +30,7 @@ from dpiqa.training.arguments import DPIQATrainingArguments
 from dpiqa.training.photo_dataset import PhotoDataset
 from dpiqa.training.trainer import DPIQATrainer
 from support import releases
-from support.requirements import imports, missing_extras
+from support.requirements import DISTRIBUTION_OF, imports, missing_extras
 from support.tiny_students import tiny_config
 
 MISSING = missing_extras()
@@ -46,7 +46,7 @@ def _skip_without_extra():
     try:
         return (yield)
     except ImportError as error:
-        if error.name in MISSING:
+        if DISTRIBUTION_OF.get(error.name, error.name) in MISSING:
             pytest.skip(f"{error.name} is not installed")
         raise
 

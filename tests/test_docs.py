@@ -1,4 +1,5 @@
 import re
+from importlib import import_module
 from pathlib import Path
 from pkgutil import resolve_name
 
@@ -25,6 +26,8 @@ def shown(page: Path) -> list[str]:
 def test_every_name_on_a_page_exists(page):
     assert shown(page)
     for name in shown(page):
+        if name.startswith("dpiqa.integrations."):
+            import_module(name.rpartition(".")[0])  # says which package is not installed, as the next line does not
         resolve_name(name)
 
 

@@ -8,14 +8,14 @@ import pytest
 from support import releases
 from support.requirements import names, setup_arguments
 
-EXTRAS = ("demo", "eval", "lora", "heif")
+EXTRAS = ("demo", "eval", "lora", "heif", "ray")
 
 
 def run(*arguments: str, code: str = "from dpiqa.cli import app; app()") -> subprocess.CompletedProcess[str]:
     """Runs the command where none of the extras' packages can be imported, installed or not."""
     required = setup_arguments()
     absent = set().union(*(names(required["extras_require"][extra]) for extra in EXTRAS))
-    absent -= names(required["install_requires"]) | {"pandas"}  # which datasets brings
+    absent -= names(required["install_requires"]) | {"pandas", "fsspec"}  # which datasets brings
     block = f"import sys; sys.modules.update(dict.fromkeys({sorted(absent)}));"
     command = [sys.executable, "-c", block + code, *map(str, arguments)]
     return subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
@@ -52,6 +52,12 @@ def test_evaluation_names_its_extra(table, tiny_checkpoint):
     result = run("evaluate", "--data", table, "--model", tiny_checkpoint, "-o", table.parent / "results")
     assert result.returncode == 2
     assert 'pip install ".[eval]"' in result.stderr
+
+
+def test_the_ray_engine_names_its_extra(table):
+    result = run("score", table.parent, "--engine", "ray", "-o", table.parent / "scores")
+    assert result.returncode == 2
+    assert 'pip install ".[ray]"' in result.stderr
 
 
 def test_low_rank_updates_name_their_extra():

@@ -11,7 +11,8 @@ from support.requirements import imports, names, setup_arguments
 
 PACKAGE = Path(dpiqa.__file__).parent
 SETUP = setup_arguments()
-EXTRAS = {extra: SETUP["extras_require"][extra] for extra in ("demo", "eval", "lora", "heif", "onnx", "openvino")}
+CODE_NEEDS = ("demo", "eval", "lora", "heif", "onnx", "openvino", "ray", "integrations")
+EXTRAS = {extra: SETUP["extras_require"][extra] for extra in CODE_NEEDS}
 CODE = list(PACKAGE.rglob("*.py"))
 
 

@@ -15,6 +15,7 @@ MAY_IMPORT = {
     "data": {"models"},
     "scoring": {"models", "checkpoints"},
     "hub": {"models"},
+    "integrations": {"scoring"},
     "evaluation": {"models", "data", "scoring"},
     "training": {"models", "data", "scoring", "evaluation", "checkpoints"},
     "cli": {"models", "data", "scoring", "evaluation", "training", "hub", "checkpoints", "demo"},

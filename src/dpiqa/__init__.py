@@ -11,6 +11,7 @@ from .checkpoints import bundled_checkpoint as bundled_checkpoint
 from .version import __version__ as __version__
 
 if TYPE_CHECKING:
+    from .integrations.frames import add_scores as add_scores
     from .models.configuration_dpiqa import DPIQAConfig as DPIQAConfig
     from .models.configuration_dpiqa import DPIQAStudentConfig as DPIQAStudentConfig
     from .models.image_processing_dpiqa import DPIQAImageProcessor as DPIQAImageProcessor
@@ -51,6 +52,7 @@ _MODULE_OF = {
     "Score": "scoring.score",
     "Scorer": "scoring.scorer",
     "TeacherTargets": "training.distillation",
+    "add_scores": "integrations.frames",
     "freeze_for_inference": "scoring.frozen_teacher",
     "open_image": "models.images",
 }

@@ -1,16 +1,12 @@
 """The example scripts run, on data small enough for every CI run."""
 
 import csv
-import importlib.util
 import math
 import sys
-from pathlib import Path
 
 import diffusers
 import pytest
 import torch
-import typer
-from typer.testing import CliRunner
 
 from dpiqa import (
     Scorer,
@@ -18,16 +14,7 @@ from dpiqa import (
     open_image,
 )
 from support import releases, teachers
-
-EXAMPLES = Path(__file__).parents[2] / "examples"
-
-
-def load_example(name):
-    spec = importlib.util.spec_from_file_location(name, EXAMPLES / f"{name}.py")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module
-    spec.loader.exec_module(module)
-    return module
+from support.examples import load_example, wrong_use
 
 
 def test_demo_scores_originals_above_their_twins(tmp_path, monkeypatch, capsys):
@@ -118,17 +105,6 @@ def test_filtering_says_what_is_wrong(tmp_path, monkeypatch, arguments, message)
 )
 def test_training_says_what_is_wrong_with_the_photos(table, name, message):
     assert message in wrong_use(name, table)
-
-
-def wrong_use(name, *arguments):
-    """What an example says about a wrong use, without the box that a terminal's width wraps."""
-    example = typer.Typer()
-    example.command()(load_example(name).main)
-    error = CliRunner().invoke(example, arguments, standalone_mode=False).exception
-    if isinstance(error, SystemExit):
-        return str(error)
-    assert error.exit_code == 2
-    return error.format_message()
 
 
 def test_a_restoration_trained_with_the_quality_loss_scores_higher(tmp_path, tiny_checkpoint):

@@ -13,7 +13,8 @@ from unittest.mock import patch
 
 ROOT = Path(__file__).parents[2]
 # Modules whose distribution has another name.
-DISTRIBUTION_OF = {"PIL": "pillow", "yaml": "pyyaml"}
+DISTRIBUTION_OF = {"PIL": "pillow", "yaml": "pyyaml", "data_juicer": "py_data_juicer"}
+MODULE_OF = {distribution: module for module, distribution in DISTRIBUTION_OF.items()}
 
 
 def setup_arguments() -> dict:
@@ -46,7 +47,7 @@ def missing_extras() -> set[str]:
     """The packages of extras that are not installed."""
     arguments = setup_arguments()
     optional = set().union(*map(names, arguments["extras_require"].values())) - names(arguments["install_requires"])
-    return {name for name in optional if find_spec(name) is None}
+    return {name for name in optional if find_spec(MODULE_OF.get(name, name)) is None}
 
 
 def lowest(*extras: str) -> list[str]:

@@ -1,6 +1,10 @@
 """Students small enough for tests."""
 
-from dpiqa import DPIQAStudentConfig
+from pathlib import Path
+
+import torch
+
+from dpiqa import DPIQAImageProcessor, DPIQAStudent, DPIQAStudentConfig
 
 # Offsets and sizes of EfficientNet stay, widths and depths shrink.
 TINY_EFFICIENTNET = {"width_coefficient": 0.25, "depth_coefficient": 0.25, "hidden_dim": 320, "hidden_act": "relu6"}
@@ -16,3 +20,11 @@ def tiny_config(**kwargs):
         "image_size": 64,
     }
     return DPIQAStudentConfig(**(defaults | kwargs))
+
+
+def save_tiny(folder: Path) -> Path:
+    """A checkpoint that is always the same."""
+    torch.manual_seed(0)
+    DPIQAStudent(tiny_config()).eval().save_pretrained(folder)
+    DPIQAImageProcessor(size={"height": 64, "width": 64}).save_pretrained(folder)
+    return folder

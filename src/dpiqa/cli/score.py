@@ -2,27 +2,28 @@
 
 from __future__ import annotations
 
-import io
 import os
 import sys
 from collections import Counter
-from collections.abc import Generator, Iterable, Iterator
-from contextlib import ExitStack, closing, contextmanager
+from collections.abc import Generator
+from contextlib import closing
+from functools import partial
 from pathlib import Path
-from types import SimpleNamespace
-from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
 
 from ..counting import counted
-from .commands import discard_stdout, stopped_in_order
 from .load import find_photos, load_scorer, skipped
-from .terminal import print_table, sentence, visible, wrong_usage
+from .score_hub import open_hub_photos, score_hub
+from .score_output import CountedRows, one_sentence, reserved_output, row_writer, status_of, summary_of, with_progress
+from .score_ray import check_engine, score_ray
+from .terminal import sentence, visible, wrong_usage
 
 if TYPE_CHECKING:
     from ..scoring.image_files import FoundImages
     from ..scoring.score import Score
-    from ..scoring.score_files import EarlierRows, Reserved, ScoreFile
+    from ..scoring.score_files import EarlierRows, Reserved
     from ..scoring.scorer import Scorer
 
     Row = dict[str, Any]
@@ -31,7 +32,11 @@ if TYPE_CHECKING:
 def score(
     inputs: Annotated[
         list[str],
-        typer.Argument(metavar="INPUTS", help="Photos, folders or patterns; - reads a list of paths from stdin."),
+        typer.Argument(
+            metavar="INPUTS",
+            help="Photos, folders or patterns; - reads a list of paths from stdin. Or one data set on the Hub: "
+            "hf://datasets/ORG/NAME, or with @REVISION behind it.",
+        ),
     ],
     model: Annotated[
         str | None,
@@ -60,7 +65,10 @@ def score(
         int | None,
         typer.Option(min=1, max=1024, help="Photos opened and scored at the same time.", show_default="one per core"),
     ] = None,
-    output: Annotated[Path | None, typer.Option("--output", "-o", help="A .csv, .jsonl or .parquet file.")] = None,
+    output: Annotated[
+        str | None,
+        typer.Option("--output", "-o", help="A .csv, .jsonl or .parquet file; with ray, a folder or s3:// or gs://."),
+    ] = None,
     maps: Annotated[Path | None, typer.Option(help="Folder for quality maps laid over the photos, as PNG.")] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace files that exist.")] = False,
     resume: Annotated[
@@ -71,44 +79,70 @@ def score(
     strict: Annotated[
         bool, typer.Option("--strict", help="Exit with status 1 when a photo has no score, or a map is not written.")
     ] = False,
+    split: Annotated[
+        str | None, typer.Option(help="The split of a Hub data set.", show_default="all of them in turn")
+    ] = None,
+    subset: Annotated[str | None, typer.Option(help="The subset of a Hub data set that has several.")] = None,
+    engine: Annotated[
+        str,
+        typer.Option(
+            help="local, or ray for all cores of a machine or a cluster. INPUTS can then be Parquet files, WebDataset "
+            "tars and URLs too, and --workers are processes.",
+        ),
+    ] = "local",
+    image_column: Annotated[
+        str | None,
+        typer.Option(
+            help="The column of photos of a Hub data set. With ray: the column of Parquet files with photos, paths or "
+            "URLs, or the suffix in tars.",
+            show_default="the only one with images; image; in tars all photos",
+        ),
+    ] = None,
+    carry: Annotated[
+        list[str] | None, typer.Option(help="With ray: a column, or a suffix in tars, to take along into the rows.")
+    ] = None,
 ) -> None:
     """Score photos: higher is better, 0 to 1 on the scale of human opinion scores.
 
     It prints a table on a terminal and CSV in a pipe, or writes a file with --output. Photos that cannot be scored
     become rows with an error.
     """
-    found = find_photos(inputs, "INPUTS")
+    of_local = {"--maps": maps, "--sort": sort, "--split": split, "--subset": subset}
+    check_engine(engine, ray={"--carry": carry}, local=of_local)
+    if engine == "ray":
+        load = {"backend": backend, "device": device, "dtype": dtype, "batch_size": batch_size}
+        score_ray(inputs, output, model, load, image_column, carry or [], workers, overwrite, resume, strict)
+    path = None if output is None else Path(output)
     if resume and output is None:
         raise typer.BadParameter("name the file to go on with: --output FILE", param_hint="--resume")
     if resume and (sort or overwrite):
         raise typer.BadParameter(
             f"cannot be combined with {'--sort' if sort else '--overwrite'}", param_hint="--resume"
         )
-    if output is not None:
-        _check_output(output, found, overwrite, resume, reads_stdin="-" in inputs)
-    with _one_sentence(output), _reserved(output, overwrite, resume) as reserved:
+    load_once = partial(
+        load_scorer, model, backend=backend, device=device, dtype=dtype, batch_size=batch_size, workers=workers
+    )
+    hub_photos = open_hub_photos(inputs, maps, split=split, subset=subset, image_column=image_column)
+    if hub_photos is not None:
+        score_hub(hub_photos, load_once, path, overwrite=overwrite, resume=resume, sort=sort, strict=strict)
+    found = find_photos(inputs, "INPUTS")
+    if path is not None:
+        _check_output(path, found, overwrite, resume, reads_stdin="-" in inputs)
+    with one_sentence(path), reserved_output(path, overwrite, resume) as reserved:
         work = _to_do(found, reserved.earlier, maps)
         if reserved.is_finished and not work:
             _say_finished(reserved, found)
-            raise typer.Exit(_status(0, 0, reserved.earlier, strict))
-        scorer = load_scorer(
-            model, backend=backend, device=device, dtype=dtype, batch_size=batch_size, workers=workers
-        )
+            raise typer.Exit(status_of(0, 0, reserved.earlier, strict))
+        scorer = load_once()
         pictures = None if maps is None else _MapPictures(scorer, maps, found, overwrite or resume)
         # Closed here: the garbage collector may run in a worker, which cannot wait for itself.
-        with _writer(output, reserved, scorer) as file, closing(_score(scorer, work, pictures)) as scored:
-            rows = _Rows(scored, sort)
+        with row_writer(path, reserved, scorer) as file, closing(_score(scorer, work, pictures)) as scored:
+            rows = CountedRows(scored, sort)
             for row in rows:
                 file.write(row)
-    _summarise(rows, reserved.earlier, found, work, pictures, output, scorer)
+    _summarise(rows, reserved.earlier, found, work, pictures, path, scorer)
     failed = rows.failed + (0 if pictures is None else pictures.failed)
-    raise typer.Exit(_status(rows.scored, failed, reserved.earlier, strict))
-
-
-def _status(scored: int, failed: int, earlier: EarlierRows, strict: bool) -> int:
-    """The exit status after so many photos were scored, and so many photos or maps failed, beside earlier rows."""
-    scored += earlier.num_done - earlier.num_failed
-    return 1 if scored == 0 or (strict and failed + earlier.num_failed) else 0
+    raise typer.Exit(status_of(rows.scored, failed, reserved.earlier, strict))
 
 
 def _check_output(output: Path, found: FoundImages, overwrite: bool, resume: bool, *, reads_stdin: bool) -> None:
@@ -202,139 +236,20 @@ class _MapPictures:
 
 
 def _score(scorer: Scorer, work: list[_Work], pictures: _MapPictures | None) -> Generator[Row]:
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
-
     from ..scoring.rows import to_row
     from ..scoring.score import Score
 
     readable = (one.path for one in work if one.error is None)
-    console = Console(stderr=True)
-    columns = (BarColumn(), MofNCompleteColumn(), "photos", TimeRemainingColumn())
     with (
         closing(scorer.stream(readable, return_map=pictures is not None)) as results,
-        Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress,
+        closing(with_progress(work, len(work))) as shown,
     ):
-        for one in progress.track(work):
+        for one in shown:
             result = next(results) if one.error is None else Score(float("nan"), error=one.error)
             if pictures is not None:
                 pictures.save(one, result)
             if not one.has_row:
                 yield to_row(one.path, result)
-
-
-class _Rows:
-    """Rows that count themselves; sorted ones also come, as far as they are, when scoring ends early."""
-
-    def __init__(self, rows: Iterable[Row], sort: bool):
-        self._rows = rows
-        self._sort = sort
-        self.scored = self.failed = 0
-
-    def __iter__(self) -> Iterator[Row]:
-        if not self._sort:
-            yield from map(self._counted, self._rows)
-            return
-        rows: list[Row] = []
-        try:
-            for row in self._rows:
-                rows.append(self._counted(row))
-        finally:
-            yield from sorted(rows, key=lambda row: (row["score"] is None, -(row["score"] or 0)))
-
-    def _counted(self, row: Row) -> Row:
-        self.scored += row["error"] is None
-        self.failed += row["error"] is not None
-        return row
-
-
-@contextmanager
-def _reserved(output: Path | None, overwrite: bool, resume: bool) -> Iterator[Reserved]:
-    from ..scoring.score_files import EarlierRows, Reserved, reserve
-
-    if output is None:
-        yield Reserved(Path(), EarlierRows())
-        return
-    with ExitStack() as closed:
-        with _refused_output():
-            reserved = closed.enter_context(reserve(output, overwrite=overwrite, resume=resume))
-        yield reserved
-
-
-@contextmanager
-def _refused_output() -> Iterator[None]:
-    try:
-        yield
-    except (ValueError, FileExistsError) as error:
-        raise typer.BadParameter(sentence(error), param_hint="--output") from None
-
-
-@contextmanager
-def _writer(output: Path | None, reserved: Reserved, scorer: Scorer) -> Iterator[ScoreFile]:
-    from ..scoring.rows import CsvWriter
-    from ..scoring.score_files import ScoreFile
-
-    if output is not None:
-        backend = scorer.backend
-        model = {
-            "fingerprint": scorer.fingerprint,
-            "model": f"{backend.source} with {backend.name} in {backend.dtype}",
-        }
-        with ExitStack() as closed:
-            with _refused_output():
-                file = closed.enter_context(reserved.writer(model))
-            yield file
-    elif sys.stdout.isatty():
-        _reconfigure_stdout(errors="backslashreplace")
-        config = scorer.config
-        calibrated = config.interval_half_width is not None
-        rows: list[Row] = []
-        try:
-            yield ScoreFile(SimpleNamespace(write=rows.append))
-        finally:
-            print_table(rows, f"{100 * config.interval_coverage:g} % interval" if calibrated else "interval")
-    else:
-        _reconfigure_stdout(encoding="utf-8")
-        yield ScoreFile(CsvWriter(sys.stdout))
-        sys.stdout.flush()
-
-
-def _reconfigure_stdout(**options: Any) -> None:
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(**options)
-
-
-@contextmanager
-def _one_sentence(output: Path | None) -> Iterator[None]:
-    """Says in one sentence what ends a run early, and where the rows until then are.
-
-    Asked to stop by a signal, a run ends as if interrupted, so that its files are closed.
-    """
-    try:
-        with stopped_in_order():
-            yield
-    except KeyboardInterrupt:
-        _stop("interrupted", 130, output)
-    except SystemExit as error:
-        _stop("asked to stop", int(error.code or 1), output)
-    except BrokenPipeError:  # as by `head`: nobody reads any more
-        _stop(None, 1, output)
-    except OSError as error:
-        _stop(f"cannot write {output or 'the rows'}: {error.strerror or error}", 1, output)
-
-
-def _stop(reason: str | None, status: int, output: Path | None) -> NoReturn:
-    from ..scoring.score_files import part_of
-
-    if output is None:
-        discard_stdout()
-    if reason is not None:
-        part = None if output is None else part_of(output)
-        kept = ""
-        if part is not None and part.exists():
-            kept = f"; what was scored until then is in {part}: go on with --resume"
-        print(visible(f"{reason}{kept}"), file=sys.stderr)
-    raise typer.Exit(status)
 
 
 def _say_finished(reserved: Reserved, found: FoundImages) -> None:
@@ -345,7 +260,7 @@ def _say_finished(reserved: Reserved, found: FoundImages) -> None:
 
 
 def _summarise(
-    rows: _Rows,
+    rows: CountedRows,
     earlier: EarlierRows,
     found: FoundImages,
     work: list[_Work],
@@ -353,10 +268,7 @@ def _summarise(
     output: Path | None,
     scorer: Scorer,
 ) -> None:
-    parts = [f"{rows.scored} scored by {scorer.backend.name} in {scorer.backend.dtype}"]
-    parts += [counted(rows.failed, "error")] if rows.failed else []
-    parts += [f"{earlier.num_done} kept from before"] if earlier.num_done else []
-    parts += _not_named(earlier, found)
+    parts = summary_of(rows, earlier, scorer) + _not_named(earlier, found)
     parts += [f"{again} scored again for their maps"] if (again := sum(one.has_row for one in work)) else []
     parts += [f"written to {visible(str(output))}"] if output else []
     parts += [left] if (left := skipped(found)) else []

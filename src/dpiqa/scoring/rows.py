@@ -218,7 +218,7 @@ class ParquetFormat:
 
         target = self._part / f"{self._next:09}.parquet"
         unfinished = target.with_name(f".{target.name}")
-        pq.write_table(pa.Table.from_pylist(self._rows, schema=_schema()), unfinished)
+        pq.write_table(pa.Table.from_pylist(self._rows, schema=arrow_schema()), unfinished)
         os.replace(unfinished, target)
         # Only now, since a signal may end the run while it writes; what is written twice has the same name.
         self._rows, self._next = [], self._next + 1
@@ -253,7 +253,7 @@ class ParquetFormat:
         import pyarrow.parquet as pq
 
         whole = part / ".whole.parquet"
-        with pq.ParquetWriter(whole, _schema()) as writer:
+        with pq.ParquetWriter(whole, arrow_schema()) as writer:
             for chunk in _chunks(part):
                 for batch in pq.ParquetFile(chunk).iter_batches(_PARQUET_ROW_GROUP):
                     writer.write_batch(batch)
@@ -272,7 +272,8 @@ def _chunks(part: Path) -> list[Path]:
     return sorted(part.glob("[0-9]*.parquet"))
 
 
-def _schema() -> pa.Schema:
+def arrow_schema() -> pa.Schema:
+    """The types of `COLUMNS` in Parquet."""
     import pyarrow as pa
 
     types = {"path": pa.string(), "width": pa.int32(), "height": pa.int32(), "error": pa.string()}
@@ -281,4 +282,15 @@ def _schema() -> pa.Schema:
 
 FORMATS: dict[str, type[RowFormat]] = {".csv": CsvFormat, ".jsonl": JsonLinesFormat, ".parquet": ParquetFormat}
 
-__all__ = ["COLUMNS", "FORMATS", "CsvWriter", "Row", "RowFormat", "UnixLines", "as_text", "remove_at_once", "to_row"]
+__all__ = [
+    "COLUMNS",
+    "FORMATS",
+    "CsvWriter",
+    "Row",
+    "RowFormat",
+    "UnixLines",
+    "arrow_schema",
+    "as_text",
+    "remove_at_once",
+    "to_row",
+]

@@ -1,0 +1,1 @@
+"""Ways to run the scorer over more photos than one process takes."""

@@ -1,0 +1,115 @@
+"""A folder of Parquet files with scores that many processes write, and its note of the model that they follow from."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import pyarrow.dataset as pads
+from pyarrow.fs import FileSystem, FileType
+
+from ...models.image_urls import is_url
+
+# What readers of Parquet folders pass over, because of the underscore.
+_NOTE = "_dpiqa.json"
+_DONE = "_done"
+
+
+@dataclass(frozen=True)
+class RowCounts:
+    """How many rows a folder has.
+
+    Attributes:
+        scored: Rows with a score.
+        failed: Rows with an error.
+    """
+
+    scored: int = 0
+    failed: int = 0
+
+
+class ScoreFolder:
+    """A local folder or a URL that pyarrow knows (`s3://`, `gs://`, ...), seen by all machines of the run.
+
+    Args:
+        place: Path or URL.
+
+    Raises:
+        ValueError: When no such file system is known.
+    """
+
+    def __init__(self, place: str):
+        self.url = place if is_url(place) else os.path.abspath(place)
+        try:
+            self._system, self._path = FileSystem.from_uri(self.url)
+        except (OSError, ValueError) as error:
+            raise ValueError(f"cannot write to {place}: expected a folder, s3:// or gs:// ({error})") from None
+
+    @property
+    def done(self) -> str:
+        """Where Ray Data keeps the keys of the rows that are written."""
+        return f"{self.url}/{_DONE}"
+
+    def counts(self) -> RowCounts:
+        """Counts its rows; reads only the errors."""
+        if not any(info.base_name.endswith(".parquet") for info in self._files()):
+            return RowCounts()
+        rows = pads.dataset(self._path, filesystem=self._system, format="parquet")
+        failed = rows.count_rows(filter=pads.field("error").is_valid())
+        return RowCounts(rows.count_rows() - failed, failed)
+
+    def begin(self, model: Mapping[str, str], *, resume: bool = False, overwrite: bool = False) -> None:
+        """Takes the folder for the rows of a model.
+
+        Args:
+            model: What the rows follow from; `fingerprint` must be the same to go on.
+            resume: Whether rows that are there stay.
+            overwrite: Whether they may be removed.
+
+        Raises:
+            FileExistsError: When there are rows that must neither stay nor be removed, or files of somebody else.
+            ValueError: When there are rows of another model.
+            OSError: When it cannot be written to.
+        """
+        files = self._files()
+        before = self._read_note() if files else None
+        if files and before is None:
+            raise FileExistsError(
+                f"{self.url} has files that dpiqa did not write, such as {files[0].base_name}: name another folder"
+            )
+        if before is not None and not (resume or overwrite):
+            raise FileExistsError(
+                f"{self.url} has scores already: name another folder, go on with --resume, or allow them to be "
+                "replaced with --overwrite"
+            )
+        if before is not None and resume and before.get("fingerprint") != model["fingerprint"]:
+            raise ValueError(
+                f"{self.url} has scores of {before.get('model', 'a model that is not known')}, and scores of two "
+                "models cannot be mixed: name the same model, backend and dtype, or begin anew with --overwrite"
+            )
+        if before is not None and not resume:
+            self._system.delete_dir_contents(self._path)
+        self._system.create_dir(self._path, recursive=True)
+        with self._system.open_output_stream(f"{self._path}/{_NOTE}") as note:
+            note.write(json.dumps(dict(model)).encode())
+
+    def _files(self) -> list[Any]:
+        from pyarrow.fs import FileSelector
+
+        info = self._system.get_file_info(self._path)
+        if info.type == FileType.File:
+            raise FileExistsError(f"{self.url} is a file: name a folder")
+        return self._system.get_file_info(FileSelector(self._path, allow_not_found=True))
+
+    def _read_note(self) -> dict[str, Any] | None:
+        try:
+            with self._system.open_input_stream(f"{self._path}/{_NOTE}") as note:
+                return json.loads(note.read())
+        except (FileNotFoundError, ValueError):
+            return None
+
+
+__all__ = ["RowCounts", "ScoreFolder"]
