@@ -65,7 +65,7 @@ class Run(threading.Thread):
         try:
             score_inputs(*self._arguments, workers=2, resume=self._resume, rows_per_file=8)
         except Exception as error:
-            self.error = error
+            self.error = type(error)  # its traceback would hold the actors
 
     def finish(self):
         self.join(timeout=240)
@@ -161,9 +161,10 @@ def test_an_output_that_cannot_be_written_any_more_ends_the_run_and_it_goes_on(t
         wait_for(lambda: files(output))
         output.rename(away)
         output.touch()  # as a disk that is full, no file can be made there
-        assert isinstance(run.finish(), (OSError, ray.exceptions.RayError))
-        output.unlink()
-        away.rename(output)
+        assert issubclass(run.finish(), (OSError, ray.exceptions.RayError))
+    output.unlink()
+    away.rename(output)
+    with connected(num_cpus=2, **SMALL):
         again = Run(tars, output, checkpoint, resume=True)
         again.start()
         assert again.finish() is None
