@@ -155,10 +155,10 @@ class _ScoringActor:
         self._schema = pa.schema([PHOTO_FIELDS[0], *arrow_schema()])
 
     def __call__(self, table: pa.Table) -> pa.Table:
-        photos = table.to_pylist()
+        photos, retried = table.to_pylist(), DataContext.get_current().retried_io_errors
         rows = [
             {"key": photo["key"], **to_row(photo["path"], score)}
-            for photo, score in zip(photos, score_photos(self._scorer, photos), strict=True)
+            for photo, score in zip(photos, score_photos(self._scorer, photos, retried), strict=True)
         ]
         scored = pa.Table.from_pylist(rows, self._schema)
         for name in self._carried:
