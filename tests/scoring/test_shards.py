@@ -146,6 +146,12 @@ def test_an_error_that_passes_is_raised(tmp_path, name):
         rows(tmp_path / name, retried=["No such file"])
 
 
+def test_an_error_that_passes_is_raised_for_a_photo_behind_a_url(tiny_scorer):
+    row = {"key": "a", "path": "a", "bytes": None, "file": b"file:///no/such.jpg", "error": None}
+    with pytest.raises(FileNotFoundError):
+        score_photos(tiny_scorer, [row], retried=["No such file"])
+
+
 def test_a_url_is_read_by_the_file_system_of_its_scheme(tmp_path):
     write_tar(tmp_path / "a.tar", {"1.jpg": b"one"})
     assert list(rows(f"file://{tmp_path}/a.tar")) == ["/1.jpg"]

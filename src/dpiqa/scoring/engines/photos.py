@@ -82,14 +82,26 @@ def file_system(url: str) -> tuple[AbstractFileSystem, str]:
     return ArrowFSWrapper(system), name
 
 
-def score_photos(scorer: Scorer, photos: Sequence[Photo]) -> list[Score]:
-    """Scores rows of a table in order; what is not on this machine is read ahead, several at a time."""
+def check_passes(error: BaseException, retried: Sequence[str]) -> None:
+    """Raises an error that passes, known by a part of its message, so that the caller tries again."""
+    if any(part in str(error) for part in retried):
+        raise error
+
+
+def score_photos(scorer: Scorer, photos: Sequence[Photo], retried: Sequence[str] = ()) -> list[Score]:
+    """Scores rows of a table in order; what is not on this machine is read ahead, several at a time.
+
+    Args:
+        scorer: What scores them.
+        photos: The rows.
+        retried: See [`check_passes`].
+    """
     from ..score import Score
 
     failed: dict[int, str] = {}
 
     def sources() -> Iterator[Any]:
-        for number, source in enumerate(_read_ahead(photos)):
+        for number, source in enumerate(_read_ahead(photos, retried)):
             if isinstance(source, _Failed):
                 failed[number] = source.reason
             else:
@@ -109,18 +121,18 @@ class _Failed:
         self.reason = reason
 
 
-def _read_ahead(photos: Iterable[Photo]) -> Iterator[Any]:
+def _read_ahead(photos: Iterable[Photo], retried: Sequence[str]) -> Iterator[Any]:
     waiting: deque[Future[Any]] = deque()
     with ThreadPoolExecutor(_THREADS, "dpiqa-read") as pool:
         for one in photos:
-            waiting.append(pool.submit(_source, one))
+            waiting.append(pool.submit(_source, one, retried))
             if len(waiting) == _THREADS:
                 yield waiting.popleft().result()
         while waiting:
             yield waiting.popleft().result()
 
 
-def _source(one: Photo) -> Any:
+def _source(one: Photo, retried: Sequence[str]) -> Any:
     """What the scorer opens; a local file is left to it."""
     if one["error"] is not None:
         return _Failed(one["error"])
@@ -133,7 +145,8 @@ def _source(one: Photo) -> Any:
         system, place = file_system(name)
         return {"bytes": system.cat_file(place), "path": name}
     except (*OPENING_ERRORS, ImportError) as error:
+        check_passes(error, retried)
         return _Failed(as_text(reason_of(error, name)))
 
 
-__all__ = ["PHOTO_FIELDS", "Photo", "file_system", "listed_photo", "photo", "score_photos", "table_of"]
+__all__ = ["PHOTO_FIELDS", "Photo", "check_passes", "file_system", "listed_photo", "photo", "score_photos", "table_of"]

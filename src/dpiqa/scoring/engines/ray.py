@@ -8,6 +8,7 @@ remembers which rows are written. What is here says what a photo, a row and a da
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Any
@@ -37,6 +38,8 @@ _PIECES_PER_WORKER = 4
 # For every so many cores that score, one task reads; a reader waits more than it computes, and holds no core.
 _CORES_PER_READER = 8
 _RETRIES = 8
+# What a run that is killed loses of each worker, and where files are large enough for stores and readers.
+_ROWS_PER_WORKER, _MOST_ROWS = 250, 50_000
 
 
 def score_inputs(
@@ -49,7 +52,7 @@ def score_inputs(
     cores: int | None = None,
     resume: bool = False,
     overwrite: bool = False,
-    rows_per_file: int = 10_000,
+    rows_per_file: int | None = None,
 ) -> RowCounts:
     """Scores photos into a folder of Parquet files, one row each, in no order.
 
@@ -66,7 +69,8 @@ def score_inputs(
             actor that has one.
         resume: Whether to keep the rows in `output` and leave out their photos.
         overwrite: Whether to remove rows that are there.
-        rows_per_file: At least so many rows are a file of the output, and safe once it is written.
+        rows_per_file: At least so many rows are a file of the output, and safe once it is written; None is 250 for
+            each worker, and 50,000 at most.
 
     Returns:
         What is in `output` now.
@@ -119,6 +123,7 @@ def score_inputs(
             batch_format="pyarrow",
             udf_modifying_row_count=False,
         )
+        rows_per_file = rows_per_file or min(_ROWS_PER_WORKER * at_first, _MOST_ROWS)
         rows.write_parquet(folder.url, min_rows_per_file=rows_per_file, ray_remote_args={"num_cpus": 0})
     return folder.counts()
 
@@ -132,6 +137,7 @@ def _settings(output: ScoreFolder, names_only: bool) -> AbstractContextManager[N
     context.checkpoint_config.checkpoint_actor_memory_bytes = 0
     context.retried_map_errors = list(context.retried_io_errors)
     context.max_map_retries = _RETRIES
+    context.enable_progress_bars = sys.stderr.isatty()
     return DataContext.current(context)
 
 
@@ -149,10 +155,10 @@ class _ScoringActor:
         self._schema = pa.schema([PHOTO_FIELDS[0], *arrow_schema()])
 
     def __call__(self, table: pa.Table) -> pa.Table:
-        photos = table.to_pylist()
+        photos, retried = table.to_pylist(), DataContext.get_current().retried_io_errors
         rows = [
             {"key": photo["key"], **to_row(photo["path"], score)}
-            for photo, score in zip(photos, score_photos(self._scorer, photos), strict=True)
+            for photo, score in zip(photos, score_photos(self._scorer, photos, retried), strict=True)
         ]
         scored = pa.Table.from_pylist(rows, self._schema)
         for name in self._carried:

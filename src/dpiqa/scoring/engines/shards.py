@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 
 from ...models.image_urls import is_url
 from ..image_files import SUFFIXES
-from .photos import Photo, file_system, photo
+from .photos import Photo, check_passes, file_system, photo
 
 TAR_SUFFIXES = (".tar", ".tar.gz", ".tgz")
 PARQUET_SUFFIX = ".parquet"
@@ -43,7 +43,7 @@ def read_shard(
             `path` as `datasets` writes them; None is "image". Of a tar, the suffix of the photos without a dot; None
             takes every file that is called like a photo.
         carried: Columns to take along. Of a tar: files of the sample by their suffix, as text, and `__key__`.
-        retried: Parts of the messages of errors that pass; these are raised, so that the caller tries again.
+        retried: See [`dpiqa.scoring.engines.photos.check_passes`].
 
     Yields:
         Rows for [`dpiqa.scoring.engines.photos.table_of`].
@@ -191,8 +191,7 @@ def _is_photo(extension: str) -> bool:
 
 
 def _reason(error: BaseException, retried: Sequence[str], what: str) -> str:
-    if any(part in str(error) for part in retried):
-        raise error
+    check_passes(error, retried)
     return f"{what} ({' '.join(str(error).split()) or type(error).__name__})"
 
 

@@ -1,0 +1,200 @@
+"""Whatever is lost in the middle of a run: every photo has one row in the end."""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from contextlib import contextmanager
+from pathlib import Path
+
+import pyarrow.dataset as pads
+import pytest
+import ray
+from ray.cluster_utils import Cluster
+
+from dpiqa import Scorer
+from dpiqa.scoring.engines.inputs import find_inputs
+from dpiqa.scoring.engines.ray import score_inputs
+from support.images import encoded
+from support.pictures import landscape
+from support.shards import write_tar
+from support.tiny_students import save_tiny
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.filterwarnings("default"),  # Ray warns of its own code
+    pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="finds processes in /proc"),
+]
+NUM_PHOTOS = 120
+SMALL = {"object_store_memory": 100 * 1024**2, "include_dashboard": False}
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory):
+    return save_tiny(tmp_path_factory.mktemp("checkpoint"))
+
+
+@pytest.fixture(scope="module")
+def tars(tmp_path_factory):
+    """Photos of some 20 ms each in a few tars, so that reading and scoring go on at the same time."""
+    folder = tmp_path_factory.mktemp("tars")
+    photo = encoded(landscape(900, 900), "PNG")
+    for number in range(4):
+        names = [f"{index}.png" for index in range(NUM_PHOTOS // 4)]
+        write_tar(folder / f"{number}.tar", dict.fromkeys(names, photo))
+    return folder
+
+
+class Run(threading.Thread):
+    """A run that others can interfere with."""
+
+    def __init__(self, tars, output, checkpoint, resume=False):
+        super().__init__()
+        self._arguments = (
+            Scorer.from_pretrained(checkpoint),
+            str(checkpoint),
+            find_inputs([f"{tars}/*.tar"]),
+            str(output),
+        )
+        self._resume = resume
+        self.error = None
+
+    def run(self):
+        try:
+            score_inputs(*self._arguments, workers=2, resume=self._resume, rows_per_file=8)
+        except Exception as error:
+            self.error = type(error)  # its traceback would hold the actors
+
+    def finish(self):
+        self.join(timeout=240)
+        assert not self.is_alive()
+        return self.error
+
+
+def wait_for(condition, seconds=120):
+    end = time.monotonic() + seconds
+    while not (found := condition()):
+        assert time.monotonic() < end
+        time.sleep(0.05)
+    return found
+
+
+def files(output):
+    return sorted(Path(output).glob("*.parquet"))
+
+
+def check_all_are_there_once(output):
+    rows = pads.dataset(output, format="parquet").to_table().to_pylist()
+    assert len({row["key"] for row in rows}) == len(rows) == NUM_PHOTOS
+    assert all(row["error"] is None for row in rows)
+
+
+def below(pid):
+    """Processes that a process has started, and those that these have."""
+    parents = {}
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            parents[int(stat.parent.name)] = int(stat.read_text().rpartition(")")[2].split()[1])
+        except OSError:  # it has just ended
+            continue
+    found = {pid}
+    while more := {child for child, parent in parents.items() if parent in found} - found:
+        found |= more
+    return found - {pid}
+
+
+def scoring_actors():
+    def title(pid):
+        try:
+            return Path(f"/proc/{pid}/cmdline").read_bytes()
+        except OSError:
+            return b""
+
+    return [pid for pid in below(os.getpid()) if b"ScoringActor" in title(pid)]
+
+
+@contextmanager
+def connected(**options):
+    ray.init(log_to_driver=False, **options)
+    try:
+        yield
+    finally:
+        ray.shutdown()
+
+
+def test_an_actor_is_killed(tars, checkpoint, tmp_path):
+    with connected(num_cpus=2, **SMALL):
+        run = Run(tars, tmp_path / "scores", checkpoint)
+        run.start()
+        wait_for(lambda: files(tmp_path / "scores"))
+        before = len(files(tmp_path / "scores"))
+        os.kill(scoring_actors()[0], signal.SIGKILL)
+        assert run.finish() is None
+    assert len(files(tmp_path / "scores")) > before
+    check_all_are_there_once(tmp_path / "scores")
+
+
+def test_a_node_is_stopped(tars, checkpoint, tmp_path):
+    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, **SMALL})
+    try:
+        second = cluster.add_node(num_cpus=1, object_store_memory=SMALL["object_store_memory"])
+        with connected(address=cluster.address):
+            run = Run(tars, tmp_path / "scores", checkpoint)
+            run.start()
+            wait_for(lambda: files(tmp_path / "scores"))
+            before = len(files(tmp_path / "scores"))
+            cluster.remove_node(second, allow_graceful=False)
+            assert run.finish() is None
+        assert len(files(tmp_path / "scores")) > before
+    finally:
+        cluster.shutdown()
+    check_all_are_there_once(tmp_path / "scores")
+
+
+def test_an_output_that_cannot_be_written_any_more_ends_the_run_and_it_goes_on(tars, checkpoint, tmp_path):
+    output, away = tmp_path / "scores", tmp_path / "away"
+    with connected(num_cpus=2, **SMALL):
+        run = Run(tars, output, checkpoint)
+        run.start()
+        wait_for(lambda: files(output))
+        output.rename(away)
+        output.touch()  # as a disk that is full, no file can be made there
+        assert issubclass(run.finish(), (OSError, ray.exceptions.RayError))
+    output.unlink()
+    away.rename(output)
+    with connected(num_cpus=2, **SMALL):
+        again = Run(tars, output, checkpoint, resume=True)
+        again.start()
+        assert again.finish() is None
+    check_all_are_there_once(output)
+
+
+def test_the_driver_is_killed_and_started_again(tars, checkpoint, tmp_path):
+    output = tmp_path / "scores"
+    script = f"""
+import ray
+from dpiqa import Scorer
+from dpiqa.scoring.engines.inputs import find_inputs
+from dpiqa.scoring.engines.ray import score_inputs
+ray.init(num_cpus=2, log_to_driver=False, **{SMALL})
+inputs = find_inputs([{f"{tars}/*.tar"!r}])
+scorer = Scorer.from_pretrained({str(checkpoint)!r})
+score_inputs(scorer, {str(checkpoint)!r}, inputs, {str(output)!r}, workers=2, resume=True, rows_per_file=8)
+"""
+
+    def start():
+        return subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+    first = start()
+    wait_for(lambda: len(files(output)) > 1)
+    started = below(first.pid)
+    first.kill()
+    first.wait()
+    # Ray's processes end by themselves once their driver has.
+    wait_for(lambda: not any(Path(f"/proc/{pid}").exists() for pid in started))
+    before = {path.name for path in files(output)}
+    assert start().wait(timeout=240) == 0
+    assert before & {path.name for path in files(output)}
+    check_all_are_there_once(output)
