@@ -40,7 +40,7 @@ def test_a_ruined_photo_is_an_issue_for_the_bundled_student(folder):
 
 
 def test_scores_are_those_of_the_scorer_and_errors_have_reasons(folder, tiny_scorer):
-    imagelab = find(Imagelab(data_path=str(folder), verbose=False), scorer=tiny_scorer)
+    imagelab = find(Imagelab(data_path=str(folder), verbose=False), scorer=tiny_scorer, threshold=0)
     scores = by_name(imagelab.issues["low_quality_score"])
     for name in ("china.png", "flower.png", "ruined.jpg"):
         assert scores[name] == pytest.approx(tiny_scorer(folder / name).score, abs=1e-6)
@@ -73,7 +73,7 @@ def test_a_data_set_of_hugging_face(photos, tiny_scorer):
     rows = Dataset.from_dict(
         {"image": [*entries, {"bytes": b"broken", "path": None}]}, features=Features(image=Image())
     )
-    imagelab = find(Imagelab(hf_dataset=rows, image_key="image", verbose=False), scorer=tiny_scorer)
+    imagelab = find(Imagelab(hf_dataset=rows, image_key="image", verbose=False), scorer=tiny_scorer, threshold=0)
     scores = imagelab.issues["low_quality_score"].tolist()
     assert scores[:2] == pytest.approx([tiny_scorer(photo).score for photo in photos], abs=1e-6)
     assert list(imagelab.info["low_quality"]["errors"]) == [2]
@@ -82,13 +82,13 @@ def test_a_data_set_of_hugging_face(photos, tiny_scorer):
 def test_photos_that_are_not_on_this_machine(photo, tiny_scorer):
     with fsspec.open("memory://photos/a.png", "wb") as file:
         file.write(encoded(photo, "PNG"))
-    imagelab = find(Imagelab(data_path="memory://photos", verbose=False), scorer=tiny_scorer)
+    imagelab = find(Imagelab(data_path="memory://photos", verbose=False), scorer=tiny_scorer, threshold=0)
     assert imagelab.issues["low_quality_score"].tolist() == [pytest.approx(tiny_scorer(photo).score, abs=1e-6)]
 
 
 def test_a_laboratory_can_be_saved(folder, tmp_path, tiny_scorer):
     (folder / "broken.png").unlink()
-    imagelab = find(Imagelab(data_path=str(folder), verbose=False), scorer=tiny_scorer)
+    imagelab = find(Imagelab(data_path=str(folder), verbose=False), scorer=tiny_scorer, threshold=0)
     imagelab.save(str(tmp_path / "saved"))
     loaded = Imagelab.load(str(tmp_path / "saved"))
     assert loaded.issues["low_quality_score"].equals(imagelab.issues["low_quality_score"])

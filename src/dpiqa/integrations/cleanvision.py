@@ -6,7 +6,7 @@ Example:
     >>> from cleanvision import Imagelab
     >>> import dpiqa.integrations.cleanvision
     >>> imagelab = Imagelab(data_path="photos")
-    >>> imagelab.find_issues({"blurry": {}, "low_quality": {"threshold": 0.35}})
+    >>> imagelab.find_issues({"blurry": {}, "low_quality": {}})
     >>> imagelab.issues.sort_values("low_quality_score")
 """
 
@@ -23,6 +23,7 @@ from cleanvision.utils.base_issue_manager import IssueManager
 from cleanvision.utils.utils import get_is_issue_colname, get_score_colname
 
 from ..scoring.scorer import Scorer
+from .lowest_score import worst_tenth
 
 ISSUE = "low_quality"
 
@@ -36,8 +37,8 @@ class LowQualityIssueManager(IssueManager):
     `Imagelab.info["low_quality"]["errors"]`, by the index of the photo.
 
     The parameters of the issue, all optional:
-        `threshold`: A score under it is an issue. The default, 0.35, is what a tenth of the bundled student's training
-            photos score less than; another checkpoint needs one of its own.
+        `threshold`: A score under it is an issue. The default is what a tenth of the checkpoint's training photos
+            score less than; a checkpoint without percentiles (ValueError) needs one of its own.
         `scorer`: A [`dpiqa.Scorer`]; the bundled student if not given. It uses threads, so that `n_jobs` does not
             matter.
     """
@@ -50,7 +51,7 @@ class LowQualityIssueManager(IssueManager):
         self.params = self.get_default_params()
 
     def get_default_params(self) -> dict[str, Any]:
-        return {"threshold": 0.35, "scorer": None}
+        return {"threshold": None, "scorer": None}
 
     def update_params(self, params: dict[str, Any]) -> None:
         unknown = params.keys() - self.params.keys()
@@ -65,7 +66,8 @@ class LowQualityIssueManager(IssueManager):
         scorer = self.params.pop("scorer") or Scorer.from_pretrained()
         results = list(scorer.stream(_photos(dataset)))
         scores = pd.Series([result.score for result in results], index=dataset.index)
-        is_issue = scores < self.params["threshold"]
+        threshold = self.params["threshold"]
+        is_issue = scores < (worst_tenth(scorer) if threshold is None else threshold)
         self.issues = pd.DataFrame({get_score_colname(ISSUE): scores, get_is_issue_colname(ISSUE): is_issue})
         errors = zip(dataset.index, results, strict=True)
         self.info[ISSUE] = {"errors": {index: result.error for index, result in errors if result.error is not None}}

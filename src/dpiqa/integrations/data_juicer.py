@@ -15,6 +15,7 @@ from data_juicer.utils.constant import Fields
 from PIL import ImageFile
 
 from ..scoring.scorer import Scorer
+from .lowest_score import worst_tenth
 
 NAME = "dpiqa_image_quality_filter"
 STATS = "dpiqa_image_quality_scores"
@@ -30,14 +31,13 @@ class ImageQualityFilter(Filter):
 
     Args:
         model: Folder or Hub id of a checkpoint; None takes the bundled student.
-        min_score: Lowest score to keep. The default is what a tenth of the bundled student's training photos score
-            less than; another checkpoint needs one of its own.
+        min_score: Lowest score to keep; None takes what a tenth of the checkpoint's training photos score less than.
         max_score: Highest score to keep; None keeps every higher one.
         any_or_all: "any" keeps a sample when one of its photos is in the range, "all" when all of them are.
         **kwargs: What every filter of Data-Juicer takes, such as `image_key`, `image_bytes_key` and `reversed_range`.
 
     Raises:
-        ValueError: When `any_or_all` is neither of them.
+        ValueError: When `any_or_all` is neither of them, or the checkpoint has no percentiles and no score is named.
     """
 
     _batched_op = True
@@ -45,7 +45,7 @@ class ImageQualityFilter(Filter):
     def __init__(
         self,
         model: str | None = None,
-        min_score: float = 0.35,
+        min_score: float | None = None,
         max_score: float | None = None,
         any_or_all: str = "any",
         **kwargs: Any,
@@ -53,10 +53,10 @@ class ImageQualityFilter(Filter):
         super().__init__(**kwargs)
         if any_or_all not in ("any", "all"):
             raise ValueError(f'Expected "any" or "all" as any_or_all, got {any_or_all!r}.')
-        self.min_score = min_score
         self.max_score = max_score
         self.decide = any_or_all
         self.scorer = Scorer.from_pretrained(model, device="cpu", workers=1)
+        self.min_score = worst_tenth(self.scorer) if min_score is None else min_score
         # Data-Juicer knows what it has computed already by the attributes that are values, which this one is.
         self.fingerprint = self.scorer.fingerprint
 

@@ -9,6 +9,7 @@ from nemo_curator.stages.base import ProcessingStage
 from nemo_curator.tasks import ImageBatch, ImageObject
 
 from ..scoring.scorer import Scorer
+from .lowest_score import worst_tenth
 
 
 @dataclass
@@ -20,12 +21,12 @@ class ImageQualityFilterStage(ProcessingStage[ImageBatch, ImageBatch]):
 
     Args:
         model: Folder or Hub id of a checkpoint; None takes the bundled student.
-        min_score: Lowest score to keep, in units of MOS normalised to [0, 1]. The default is what a tenth of the
-            bundled student's training photos score less than; another checkpoint needs one of its own.
+        min_score: Lowest score to keep, in units of MOS normalised to [0, 1]; None takes what a tenth of the
+            checkpoint's training photos score less than, and is an error (ValueError) where it has no percentiles.
     """
 
     model: str | None = None
-    min_score: float = 0.35
+    min_score: float | None = None
     name: str = "dpiqa_image_quality_filter"
 
     def inputs(self) -> tuple[list[str], list[str]]:
@@ -37,13 +38,14 @@ class ImageQualityFilterStage(ProcessingStage[ImageBatch, ImageBatch]):
     def setup(self, worker_metadata: Any = None) -> None:
         """Loads the model, once for each worker."""
         self.scorer = Scorer.from_pretrained(self.model, device="cpu", workers=1)
+        self.lowest = worst_tenth(self.scorer) if self.min_score is None else self.min_score
 
     def process(self, task: ImageBatch) -> ImageBatch:
         """Scores a batch and returns it with the photos that are kept."""
         results = self.scorer([_photo(image) for image in task.data])
         kept = []
         for image, result in zip(task.data, results, strict=True):
-            if result.score >= self.min_score:  # which NaN, the score of a photo with an error, is not
+            if result.score >= self.lowest:  # which NaN, the score of a photo with an error, is not
                 image.metadata["dpiqa_score"] = result.score
                 kept.append(image)
         return ImageBatch(
