@@ -68,12 +68,12 @@ class Run(threading.Thread):
             self.error = type(error)  # its traceback would hold the actors
 
     def finish(self):
-        self.join(timeout=240)
+        self.join(timeout=600)
         assert not self.is_alive()
         return self.error
 
 
-def wait_for(condition, seconds=120):
+def wait_for(condition, seconds=300):
     end = time.monotonic() + seconds
     while not (found := condition()):
         assert time.monotonic() < end
@@ -195,6 +195,6 @@ score_inputs(scorer, {str(checkpoint)!r}, inputs, {str(output)!r}, workers=2, re
     # Ray's processes end by themselves once their driver has.
     wait_for(lambda: not any(Path(f"/proc/{pid}").exists() for pid in started))
     before = {path.name for path in files(output)}
-    assert start().wait(timeout=240) == 0
+    assert start().wait(timeout=600) == 0
     assert before & {path.name for path in files(output)}
     check_all_are_there_once(output)
