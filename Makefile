@@ -9,7 +9,7 @@ PYTEST = HF_HUB_OFFLINE=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest
 
 QUICK = $(PYTEST) -q -m "not slow and not fuzz"
 
-.PHONY: demo check check-models check-rest test test-lowest test-core test-integrations test-these test-others quality style docs bench clean
+.PHONY: demo check check-models check-rest test test-lowest test-core test-integrations test-these test-others test-ray quality style docs bench clean
 
 # Scores real photographs and their distorted twins: demo/scores.csv and demo/contact_sheet.png.
 demo: $(VENV)/ready
@@ -27,35 +27,39 @@ check-rest:
 
 # Everything, with the coverage of the code.
 test: quality
-	$(MAKE) -j2 -Otarget COVERED=yes $(HALVES)
-	$(BIN)/coverage combine --quiet $(HALVES:%=.coverage.%)
+	$(MAKE) -j3 -Otarget COVERED=yes $(PARTS)
+	$(BIN)/coverage combine --quiet $(PARTS:%=.coverage.%)
 	$(BIN)/coverage report --skip-covered
 
 # The same tests with the lowest versions that setup.py allows.
 test-lowest: VENV := .venv-lowest
 test-lowest: .venv-lowest/ready
-	$(MAKE) -j2 -Otarget VENV=$(VENV) $(HALVES)
+	$(MAKE) -j3 -Otarget VENV=$(VENV) $(PARTS)
 
 # And without any extra: what needs one skips itself and says so.
 test-core: VENV := .venv-core
 test-core: .venv-core/ready
-	$(MAKE) -j2 -Otarget VENV=$(VENV) $(HALVES)
+	$(MAKE) -j3 -Otarget VENV=$(VENV) $(PARTS)
 
 # And what plugs into other tools, with these tools in an environment of their own.
 test-integrations: VENV := .venv-integrations
 test-integrations: .venv-integrations/ready
 	$(PYTEST) tests/integrations
 
-# Two halves that take about as long, side by side; each prints when it has ended.
-HALVES = test-these test-others
+# Two halves that take about as long, and what waits more than it computes, side by side; each prints when it has ended.
+PARTS = test-these test-others test-ray
 THESE = tests/cli tests/demo tests/examples tests/hub tests/training
+RAY = tests/scoring/test_ray_engine.py tests/scoring/test_ray_faults.py tests/scoring/test_shards.py
 WITH_COVERAGE = $(if $(COVERED),--cov --cov-report=)
 
 test-these:
 	COVERAGE_FILE=.coverage.$@ $(PYTEST) $(WITH_COVERAGE) $(THESE)
 
 test-others:
-	COVERAGE_FILE=.coverage.$@ $(PYTEST) $(WITH_COVERAGE) $(THESE:%=--ignore=%)
+	COVERAGE_FILE=.coverage.$@ $(PYTEST) $(WITH_COVERAGE) $(THESE:%=--ignore=%) $(RAY:%=--ignore=%)
+
+test-ray:
+	COVERAGE_FILE=.coverage.$@ $(PYTEST) $(WITH_COVERAGE) $(RAY)
 
 quality: $(VENV)/ready
 	$(BIN)/ruff check .
