@@ -3,12 +3,14 @@
 import argparse
 import importlib.util
 import re
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from dpiqa import DPIQAImageProcessor
+from dpiqa import DPIQAImageProcessor, DPIQAStudentConfig
+from dpiqa.data.distortions import CAMERA_DISTORTIONS, DISTORTIONS
 from support import releases
 
 STUDIES = Path(__file__).parents[2] / "studies"
@@ -51,6 +53,25 @@ def test_whether_the_map_falls_at_the_damage(tmp_path, photos, tiny_checkpoint, 
     table = capsys.readouterr().out
     assert table.startswith("| damage | half of the photo | sixteenth of the photo |")
     assert re.search(r"^\| jpeg \| (0|50|100)% \| (0|50|100)% \|$", table, re.MULTILINE)
+
+
+@pytest.mark.slow
+def test_how_scores_behave_under_distortions_small_changes_and_without_a_photo(
+    tmp_path, photos, tiny_checkpoint, capsys
+):
+    release = releases.biq2021(tmp_path / "BIQ2021", photos, train=30, test=3)
+    folder = tmp_path / "calibrated"
+    shutil.copytree(tiny_checkpoint, folder)
+    config = DPIQAStudentConfig.from_pretrained(folder)
+    config.score_quantiles = [number / 100 for number in range(101)]
+    config.save_pretrained(folder)
+    study = load_study("bundled_student", "robustness.py")
+    study.main(argparse.Namespace(model=folder, data=f"biq2021={release}", photos=1))
+    consistency, moves, others = capsys.readouterr().out.strip().split("\n\n")
+    kinds = re.findall(r"^\| (.+) \| \d+% \| \d+% \| [+-]", consistency, re.MULTILINE)
+    assert kinds == [*DISTORTIONS, *CAMERA_DISTORTIONS, "all"]
+    assert len(re.findall(r"^\| .+ \| 0\.\d{4} \| 0\.\d{4} \|$", moves, re.MULTILINE)) == len(study.UNSEEN)
+    assert len(re.findall(r"^\| .+ \| -?\d+\.\d{3} \| \d+ \|$", others, re.MULTILINE)) == len(study.non_photos())
 
 
 class TestDamage:

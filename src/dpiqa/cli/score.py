@@ -109,9 +109,25 @@ def score(
     """
     of_local = {"--maps": maps, "--sort": sort, "--split": split, "--subset": subset}
     check_engine(engine, ray={"--carry": carry}, local=of_local)
+    load: dict[str, Any] = {
+        "model": model,
+        "backend": backend,
+        "device": device,
+        "dtype": dtype,
+        "batch_size": batch_size,
+    }
     if engine == "ray":
-        load = {"backend": backend, "device": device, "dtype": dtype, "batch_size": batch_size}
-        score_ray(inputs, output, model, load, image_column, carry or [], workers, overwrite, resume, strict)
+        score_ray(
+            inputs,
+            output,
+            load,
+            image_column=image_column,
+            carry=carry or [],
+            workers=workers,
+            overwrite=overwrite,
+            resume=resume,
+            strict=strict,
+        )
     path = None if output is None else Path(output)
     if resume and output is None:
         raise typer.BadParameter("name the file to go on with: --output FILE", param_hint="--resume")
@@ -119,9 +135,7 @@ def score(
         raise typer.BadParameter(
             f"cannot be combined with {'--sort' if sort else '--overwrite'}", param_hint="--resume"
         )
-    load_once = partial(
-        load_scorer, model, backend=backend, device=device, dtype=dtype, batch_size=batch_size, workers=workers
-    )
+    load_once = partial(load_scorer, workers=workers, **load)
     hub_photos = open_hub_photos(inputs, maps, split=split, subset=subset, image_column=image_column)
     if hub_photos is not None:
         score_hub(hub_photos, load_once, path, overwrite=overwrite, resume=resume, sort=sort, strict=strict)

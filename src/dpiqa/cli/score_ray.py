@@ -32,8 +32,8 @@ def check_engine(engine: str, *, local: Mapping[str, Any], ray: Mapping[str, Any
 def score_ray(
     inputs: Sequence[str],
     output: str | None,
-    model: str | None,
     load: Mapping[str, Any],
+    *,
     image_column: str | None,
     carry: Sequence[str],
     workers: int | None,
@@ -57,10 +57,12 @@ def score_ray(
     with wrong_usage("--output"):
         folder = ScoreFolder(output)
         before = folder.counts() if resume else RowCounts()
-    scorer = load_scorer(model, workers=1, **load)
+    scorer = load_scorer(workers=1, **load)
     try:
         with stopped_in_order():
-            now = score_inputs(scorer, model, wanted, output, workers=workers, resume=resume, overwrite=overwrite)
+            now = score_inputs(
+                scorer, load["model"], wanted, output, workers=workers, resume=resume, overwrite=overwrite
+            )
     except RayError as error:  # before what it can be at the same time
         _stop(f"Ray cannot go on: {_cause(error)}", 1, output)
     except (ValueError, FileExistsError) as error:

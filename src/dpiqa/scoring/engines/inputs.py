@@ -15,7 +15,7 @@ from ...models.image_urls import is_url
 from ..image_files import SUFFIXES, FoundImages
 from ..rows import COLUMNS
 from .photos import PHOTO_FIELDS, file_system
-from .shards import PARQUET_SUFFIX, check_columns, is_shard
+from .shards import PARQUET_SUFFIX, check_columns, is_shard, is_text
 
 _TAKEN = {*COLUMNS, *(one.name for one in PHOTO_FIELDS)}
 
@@ -134,8 +134,7 @@ def _carried(names: Sequence[str], schema: pa.Schema | None) -> list[pa.Field]:
 def _has_names(shards: Sequence[str], schema: pa.Schema | None, column: str) -> bool:
     if schema is None or not all(one.lower().endswith(PARQUET_SUFFIX) for one in shards):
         return False
-    kind = schema.field(column).type
-    return pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind)
+    return is_text(schema.field(column).type)
 
 
 __all__ = ["Inputs", "find_inputs"]

@@ -104,9 +104,13 @@ def check_columns(schema: pa.Schema, columns: Sequence[str]) -> None:
     kind = schema.field(columns[0]).type
     names = [kind.field(index).name for index in range(kind.num_fields)] if pa.types.is_struct(kind) else []
     is_bytes = pa.types.is_binary(kind) or pa.types.is_large_binary(kind) or pa.types.is_binary_view(kind)
-    is_name = pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind)
-    if not (is_bytes or is_name or {"bytes", "path"} & set(names)):
+    if not (is_bytes or is_text(kind) or {"bytes", "path"} & set(names)):
         raise ValueError(f"expected bytes, paths or URLs of photos in the column {columns[0]!r}, found {kind}")
+
+
+def is_text(kind: pa.DataType) -> bool:
+    """Whether a column of this type holds text, as names of photos are."""
+    return pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind)
 
 
 def _image_of(value: Any, table: str) -> Photo:
@@ -195,4 +199,4 @@ def _reason(error: BaseException, retried: Sequence[str], what: str) -> str:
     return f"{what} ({' '.join(str(error).split()) or type(error).__name__})"
 
 
-__all__ = ["PARQUET_SUFFIX", "TAR_SUFFIXES", "check_columns", "is_shard", "read_shard"]
+__all__ = ["PARQUET_SUFFIX", "TAR_SUFFIXES", "check_columns", "is_shard", "is_text", "read_shard"]
