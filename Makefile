@@ -9,7 +9,7 @@ PYTEST = HF_HUB_OFFLINE=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest
 
 QUICK = $(PYTEST) -q -m "not slow and not fuzz"
 
-.PHONY: demo check check-models check-rest test test-lowest test-core test-integrations test-these test-others test-ray quality style docs bench clean
+.PHONY: demo check check-models check-rest test coverage test-lowest test-core test-integrations test-these test-others test-ray quality style docs bench clean
 
 # Scores real photographs and their distorted twins: demo/scores.csv and demo/contact_sheet.png.
 demo: $(VENV)/ready
@@ -25,8 +25,12 @@ check-models:
 check-rest:
 	$(QUICK) tests/test_rooms.py tests/test_packaging.py tests/data tests/evaluation tests/hub
 
-# Everything, with the coverage of the code.
+# Everything.
 test: quality
+	$(MAKE) -j3 -Otarget $(PARTS)
+
+# Everything once more, with the lines that no test runs.
+coverage: $(VENV)/ready
 	$(MAKE) -j3 -Otarget COVERED=yes $(PARTS)
 	$(BIN)/coverage combine --quiet $(PARTS:%=.coverage.%)
 	$(BIN)/coverage report --skip-covered

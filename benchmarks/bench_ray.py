@@ -3,23 +3,30 @@
     local       `Scorer.stream` with as many workers, in this process, without loading the model
     ray         `score_inputs` with 1, 2, ... workers, over a folder and over tars of the same photos
 
-Of Ray, the seconds from the first to the last row count: starting its processes and loading a model in each takes a
-while, once, and is told apart as `start_s`. Ratios are photos per second over those of the local engine with as many
-workers. Every round runs all of them in turns; a figure is the median of the rounds. The last line is one JSON object.
+Of Ray, the seconds count from the first rows until three quarters are written. Starting its processes and loading a
+model in each takes a while, once, and is told apart as `start_s`; at the end, workers wait for the last one. Ratios
+are photos per second over those of the local engine with as many workers. Every round runs all of them in turns; a
+figure is the median of the rounds. `actor_mb` is the most memory that a worker held for itself. The last line is one
+JSON object.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import statistics
 import sys
 import tarfile
 import tempfile
+import threading
 import time
 from pathlib import Path
+from typing import Self
 
 import numpy as np
+import psutil
+import pyarrow.parquet as pq
 import ray
 from PIL import Image, ImageFilter
 
@@ -71,16 +78,40 @@ def local(scorer: Scorer, paths: list[str], workers: int) -> float:
 
 
 def with_ray(scorer: Scorer, inputs: Inputs, count: int, workers: int) -> tuple[float, float]:
-    """Photos per second once rows are written, and seconds until the first ones are."""
+    """Photos per second from the first rows until three quarters are written, and seconds until the first are."""
     with tempfile.TemporaryDirectory() as output:
         start = time.time()
-        # Files are small here, so that the first one says when scoring has begun.
-        rows_per_file = max(1, min(100, count // 20))
+        # A few files at least, since they tell when their rows were written.
+        rows_per_file = min(count // 10, 250 * workers)
         score_inputs(scorer, None, inputs, f"{output}/scores", workers=workers, rows_per_file=rows_per_file)
-        written = sorted(path.stat().st_mtime for path in Path(output, "scores").glob("*.parquet"))
-        first, last = written[0], written[-1]
-        files = len(written)
-    return count * (files - 1) / files / max(last - first, 1e-9), first - start
+        files = sorted((path.stat().st_mtime, path) for path in Path(output, "scores").glob("*.parquet"))
+        rows = np.cumsum([pq.read_metadata(path).num_rows for _, path in files])
+    late = max(1, np.searchsorted(rows, 0.75 * count))
+    return float((rows[late] - rows[0]) / (files[late][0] - files[0][0])), files[0][0] - start
+
+
+class PeakOfActors(threading.Thread):
+    """The most memory, in MB, that an actor has for itself while the block runs; looks every two seconds."""
+
+    def __init__(self) -> None:
+        super().__init__(daemon=True)
+        self.megabytes = 0.0
+        self._ended = threading.Event()
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._ended.set()
+        self.join()
+
+    def run(self) -> None:
+        while not self._ended.wait(2):
+            for process in psutil.Process().children(recursive=True):
+                with contextlib.suppress(psutil.Error):
+                    if "ScoringActor" in " ".join(process.cmdline()):
+                        self.megabytes = max(self.megabytes, process.memory_full_info().uss / 1e6)
 
 
 def main(count: int, rounds: int, backend: str, object_store_mb: int) -> None:
@@ -88,6 +119,7 @@ def main(count: int, rounds: int, backend: str, object_store_mb: int) -> None:
     ray.init(num_cpus=cores, object_store_memory=object_store_mb * 2**20, include_dashboard=False, log_to_driver=False)
     rates: dict[str, list[float]] = {}
     starts: list[float] = []
+    memory: list[float] = []
     with tempfile.TemporaryDirectory() as folder:
         inputs = make_inputs(Path(folder), count)
         paths = [path for path, _ in inputs["folder"].listed]
@@ -97,7 +129,9 @@ def main(count: int, rounds: int, backend: str, object_store_mb: int) -> None:
             for workers in range(1, cores + 1):
                 rates.setdefault(f"local {workers}", []).append(local(scorer, paths, workers))
                 for kind, some in inputs.items():
-                    rate, start = with_ray(scorer, some, count, workers)
+                    with PeakOfActors() as actors:
+                        rate, start = with_ray(scorer, some, count, workers)
+                    memory.append(actors.megabytes)
                     rates.setdefault(f"ray {workers} {kind}", []).append(rate)
                     starts.append(start)
     ray.shutdown()
@@ -116,6 +150,7 @@ def main(count: int, rounds: int, backend: str, object_store_mb: int) -> None:
                     kind: round(median[f"ray 2 {kind}"] / median[f"ray 1 {kind}"], 2) for kind in inputs if cores > 1
                 },
                 "start_s": round(statistics.median(starts), 1),
+                "actor_mb": round(max(memory)),
             }
         )
     )
@@ -124,7 +159,7 @@ def main(count: int, rounds: int, backend: str, object_store_mb: int) -> None:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--photos", type=int, default=12_000)
-    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--rounds", type=int, default=1)
     parser.add_argument("--backend", default="auto", help="torch, onnx or openvino; auto is the fastest")
     parser.add_argument("--object-store-mb", type=int, default=200)
     arguments = parser.parse_args()

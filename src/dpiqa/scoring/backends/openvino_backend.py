@@ -66,6 +66,8 @@ class OpenvinoBackend(ExportedBackend):
             "INFERENCE_PRECISION_HINT": {"float32": "f32", "bfloat16": "bf16"}[self.dtype],
             "NUM_STREAMS": threads,
             "INFERENCE_NUM_THREADS": threads,
+            # Else a process with one thread takes the first core, as does the next process beside it.
+            "ENABLE_CPU_PINNING": False,
         }
         self._compiled = core.compile_model(model, "CPU", options)
         self._process = os.getpid()

@@ -8,6 +8,8 @@ remembers which rows are written. What is here says what a photo, a row and a da
 
 from __future__ import annotations
 
+import logging
+import os
 import sys
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
@@ -84,7 +86,7 @@ def score_inputs(
     named = {"fingerprint": scorer.fingerprint, "model": f"{backend.source} with {backend.name} in {backend.dtype}"}
     folder.begin(named, resume=resume, overwrite=overwrite)
     if not ray.is_initialized():
-        ray.init(log_to_driver=False, logging_level="WARNING")
+        _start_ray()
     has = ray.cluster_resources()
     gpus = 1 if backend.device.startswith("cuda") else 0
     cores = cores or max(1, int(has.get("CPU", 1) / has.get("GPU", 1)) if gpus else 1)
@@ -126,6 +128,15 @@ def score_inputs(
         rows_per_file = rows_per_file or min(_ROWS_PER_WORKER * at_first, _MOST_ROWS)
         rows.write_parquet(folder.url, min_rows_per_file=rows_per_file, ray_remote_args={"num_cpus": 0})
     return folder.counts()
+
+
+def _start_ray() -> None:
+    """Connects to a cluster or starts one; its plans and hints go to the files of its session, and not to stderr."""
+    os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
+    ray.init(log_to_driver=False, logging_level="ERROR")
+    for handler in logging.getLogger("ray.data").handlers:
+        if isinstance(handler, logging.StreamHandler):
+            handler.setLevel(logging.ERROR)
 
 
 def _settings(output: ScoreFolder, names_only: bool) -> AbstractContextManager[None]:

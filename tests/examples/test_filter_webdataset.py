@@ -1,0 +1,88 @@
+"""examples/filter_webdataset.py: the same samples every time, whole, and nothing done twice."""
+
+import tarfile
+
+import pytest
+
+pytest.importorskip("ray")
+
+import ray
+
+from dpiqa import Scorer
+from support import releases
+from support.examples import load_example, wrong_use
+from support.images import encoded
+from support.shards import write_tar
+
+# Ray warns of its own code.
+pytestmark = pytest.mark.filterwarnings("default")
+PHOTOS = {f"{seed:04}": encoded(releases.picture(seed), "PNG") for seed in range(6)}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def cluster():
+    ray.init(num_cpus=2, object_store_memory=200 * 1024**2, include_dashboard=False, log_to_driver=False)
+    yield
+    ray.shutdown()
+
+
+@pytest.fixture
+def example():
+    module = load_example("filter_webdataset")
+    ray.cloudpickle.register_pickle_by_value(module)  # as Ray does by itself with a script that is run
+    return module
+
+
+@pytest.fixture
+def shards(tmp_path):
+    """Two tars of three samples each, with a photo and its label, and in the second one a photo that is none."""
+    (tmp_path / "shards").mkdir()
+    for number in (0, 3):
+        files = {}
+        for key in list(PHOTOS)[number : number + 3]:
+            files |= {f"{key}.png": PHOTOS[key], f"{key}.txt": key.encode()}
+        if number:
+            files["broken.png"] = b"no picture"
+        write_tar(tmp_path / "shards" / f"{number}.tar", files)
+    return tmp_path / "shards"
+
+
+def names_in(folder):
+    names = []
+    for path in sorted(folder.glob("*.tar")):
+        with tarfile.open(path) as tar:
+            names += tar.getnames()
+    return names
+
+
+def test_the_best_samples_are_kept_whole_and_in_their_order(example, shards, tmp_path, tiny_checkpoint, capsys):
+    example.main(f"{shards}/*.tar", tmp_path / "kept", 0.5, tmp_path / "scores", str(tiny_checkpoint))
+    scores = dict(zip(PHOTOS, Scorer.from_pretrained(tiny_checkpoint)(list(PHOTOS.values())), strict=True))
+    best = sorted(sorted(PHOTOS, key=lambda key: -scores[key].score)[:3])
+    assert names_in(tmp_path / "kept") == [f"{key}.{kind}" for key in best for kind in ("png", "txt")]
+    assert f"3 of 6 photos are in {tmp_path / 'kept'}; 1 cannot be scored." in capsys.readouterr().out
+
+    # Run again, it leaves whole tars as they are.
+    first, *_ = sorted((tmp_path / "kept").glob("*.tar"))
+    write_tar(first, {"mark.txt": b""})
+    example.main(f"{shards}/*.tar", tmp_path / "kept", 0.5, tmp_path / "scores", str(tiny_checkpoint))
+    assert names_in(tmp_path / "kept")[0] == "mark.txt"
+
+    with pytest.raises(SystemExit, match="holds tars of another selection"):
+        example.main(f"{shards}/*.tar", tmp_path / "kept", 1, tmp_path / "scores", str(tiny_checkpoint))
+
+
+def test_what_stands_before_damage_is_copied(example, tmp_path):
+    whole = write_tar(tmp_path / "0.tar", {f"{key}.png": photo for key, photo in PHOTOS.items()})
+    with tarfile.open(whole) as tar:
+        second = tar.getmembers()[1]
+    whole.write_bytes(whole.read_bytes()[: second.offset_data + second.size // 2])
+    (tmp_path / "kept").mkdir()
+    example.copy_samples({"tar": str(whole), "target": str(tmp_path / "kept" / "0.tar"), "samples": ["0000"]})
+    assert names_in(tmp_path / "kept") == ["0000.png"]
+
+
+def test_tars_of_one_name_are_refused(shards):
+    (shards / "other").mkdir()
+    (shards / "0.tar").rename(shards / "other" / "3.tar")
+    assert "have the same name" in wrong_use("filter_webdataset", f"{shards}/**/*.tar")
