@@ -16,6 +16,7 @@ from .export import export
 from .prepare import prepare
 from .push import push
 from .score import score
+from .select import select
 from .train import train
 
 app = typer.Typer(
@@ -49,7 +50,7 @@ def _add(*commands: Callable[..., None]) -> None:
         app.command(help="\n\n".join(" ".join(one.split()) for one in paragraphs))(command)
 
 
-_add(score, evaluate)
+_add(score, select, evaluate)
 app.add_typer(train, name="train")
 _add(prepare, distort, convert, export, push, demo, env)
 

@@ -1,0 +1,1 @@
+"""What photo teams do with scores."""

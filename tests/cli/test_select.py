@@ -1,0 +1,172 @@
+"""`dpiqa select`: prints, copies or links the best photos, and leaves the photos as they are."""
+
+import os
+from xml.etree import ElementTree
+
+import pytest
+
+from support.commands import dpiqa, said, usage_error
+from support.releases import save_pictures
+
+SCORES = {"a.png": 0.5, "sub/b.png": 0.9, "sub/c.png": 0.7, "d.png": 0.9, "broken.png": None}
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """Four photos, a broken one, and the file of their scores; the folder that commands start in."""
+    (tmp_path / "photos" / "sub").mkdir(parents=True)
+    save_pictures(tmp_path / "photos", [name for name, score in SCORES.items() if score])
+    (tmp_path / "photos" / "broken.png").touch()
+    lines = [f"photos/{name},{score or ''},{'' if score else 'empty'}\n" for name, score in SCORES.items()]
+    (tmp_path / "scores.csv").write_text("path,score,error\n" + "".join(lines))
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def printed(*options, end="\n"):
+    """The paths on stdout without their common folder."""
+    result = dpiqa("select", "scores.csv", *options)
+    assert result.exit_code == 0, result.output
+    return [path.removeprefix("photos/") for path in result.stdout.split(end)[:-1]]
+
+
+class TestChoice:
+    def test_the_best_come_first_and_of_equal_scores_the_first_in_the_alphabet(self, folder):
+        assert printed("--top", 3) == ["d.png", "sub/b.png", "sub/c.png"]
+
+    @pytest.mark.parametrize(("share", "count"), [("1%", 1), ("50%", 2), ("100%", 4)])
+    def test_a_share_is_rounded_and_at_least_one_photo(self, folder, share, count):
+        assert len(printed("--top", share)) == count
+
+    def test_the_lowest_score(self, folder):
+        assert printed("--min-score", 0.7) == ["d.png", "sub/b.png", "sub/c.png"]
+        assert printed("--top", "25%", "--min-score", 0.95) == []
+
+    def test_names_with_line_ends_can_be_told_apart(self, folder):
+        assert printed("--top", 2, "-0", end="\0") == ["d.png", "sub/b.png"]
+
+    def test_photos_without_a_score_are_counted(self, folder):
+        assert "1 of 4 photos selected, 1 photo without a score" in said(dpiqa("select", "scores.csv", "--top", 1))
+
+    def test_photos_are_scored_where_no_file_is_named(self, folder, tiny_checkpoint):
+        result = dpiqa("select", "photos", "--top", 2, "--model", tiny_checkpoint)
+        assert result.exit_code == 0, result.output
+        assert len(result.stdout.splitlines()) == 2
+        assert "2 of 4 photos selected, 1 photo without a score" in said(result)
+
+    def test_of_a_burst_the_best_is_selected(self, folder):
+        pytest.importorskip("imagehash")
+        twin = (folder / "photos" / "a.png").read_bytes()
+        (folder / "photos" / "d.png").write_bytes(twin)
+        assert printed("--best-of-burst") == ["d.png", "sub/b.png", "sub/c.png"]
+
+    def test_a_file_without_any_score(self, folder):
+        (folder / "scores.csv").write_text("path,score,error\nphotos/broken.png,,empty\n")
+        assert dpiqa("select", "scores.csv", "--top", 1).exit_code == 1
+
+
+class TestDestination:
+    def names_in(self, folder):
+        return sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
+
+    def test_copies_keep_their_folders_contents_and_times(self, folder):
+        result = dpiqa("select", "scores.csv", "--top", 2, "--copy-to", "best")
+        assert "2 of 4 photos selected, copied to best" in said(result)
+        assert result.stdout == ""
+        assert self.names_in(folder / "best") == ["d.png", "sub/b.png"]
+        photo, copy = folder / "photos" / "d.png", folder / "best" / "d.png"
+        assert copy.read_bytes() == photo.read_bytes()
+        assert int(copy.stat().st_mtime) == int(photo.stat().st_mtime)
+
+    def test_what_is_there_already_is_kept(self, folder):
+        dpiqa("select", "scores.csv", "--top", 1, "--copy-to", "best")
+        assert "copied to best (1 of them before)" in said(
+            dpiqa("select", "scores.csv", "--top", 2, "--copy-to", "best")
+        )
+
+    @pytest.mark.parametrize("option", ["--copy-to", "--link-to"])
+    def test_another_file_in_the_place_stops_it_before_anything_is_written(self, folder, option):
+        (folder / "best" / "sub").mkdir(parents=True)
+        (folder / "best" / "sub" / "b.png").write_text("precious")
+        error = usage_error("select", "scores.csv", "--top", 2, option, "best")
+        assert "best/sub/b.png exists already and is another file" in error
+        assert self.names_in(folder / "best") == ["sub/b.png"]
+        assert (folder / "best" / "sub" / "b.png").read_text() == "precious"
+
+    def test_links_lead_to_the_photos(self, folder):
+        assert "linked from best" in said(dpiqa("select", "scores.csv", "--top", 1, "--link-to", "best"))
+        assert (folder / "best" / "d.png").is_symlink()
+        assert (folder / "best" / "d.png").samefile(folder / "photos" / "d.png")
+        assert "(1 of them before)" in said(dpiqa("select", "scores.csv", "--top", 1, "--link-to", "best"))
+
+    def test_a_folder_among_the_photos_is_refused(self, folder):
+        assert "is among the photos" in usage_error("select", "photos", "--top", 1, "--copy-to", "photos/best")
+
+    def test_a_photo_that_is_gone(self, folder):
+        (folder / "photos" / "d.png").unlink()
+        result = dpiqa("select", "scores.csv", "--top", 1, "--copy-to", "best")
+        assert result.exit_code == 1
+        assert "photos/d.png: No such file or directory" in said(result)
+        assert self.names_in(folder / "best") == []
+
+    def test_a_list(self, folder):
+        assert "written to best.txt" in said(dpiqa("select", "scores.csv", "--top", 2, "-o", "best.txt"))
+        assert (folder / "best.txt").read_text() == "photos/d.png\nphotos/sub/b.png\n"
+        assert "best.txt exists already" in usage_error("select", "scores.csv", "--top", 1, "-o", "best.txt")
+        dpiqa("select", "scores.csv", "--top", 1, "-o", "best.txt", "--overwrite")
+        assert (folder / "best.txt").read_text() == "photos/d.png\n"
+
+
+def rating(sidecar):
+    """What a reader of XMP finds."""
+    (description,) = ElementTree.parse(sidecar).iter("{http://www.w3.org/1999/02/22-rdf-syntax-ns#}Description")
+    return int(description.get("{http://ns.adobe.com/xap/1.0/}Rating"))
+
+
+class TestRatings:
+    def test_stars_go_beside_the_photos_and_sidecars_that_exist_are_kept(self, folder):
+        (folder / "photos" / "a.png.xmp").write_text("mine")
+        (folder / "photos" / "d.CR2").touch()
+        result = dpiqa("select", "scores.csv", "--xmp")
+        assert result.stdout == ""
+        assert "4 sidecars written, 1 kept as they were" in said(result)
+        assert (folder / "photos" / "a.png.xmp").read_text() == "mine"
+        assert rating(folder / "photos" / "d.png.xmp") == 4
+        assert rating(folder / "photos" / "sub" / "c.png.xmp") == 3
+        # Of the RAW file that was taken together with the photo.
+        assert rating(folder / "photos" / "d.xmp") == 4
+
+    def test_a_sidecar_that_cannot_be_written(self, folder):
+        (folder / "photos" / "sub").rename(folder / "gone")
+        result = dpiqa("select", "scores.csv", "--xmp")
+        assert result.exit_code == 1
+        assert "No such file or directory" in said(result)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ([], "say which photos: --top, --min-score or --best-of-burst"),
+        (["--top", "0"], "expected a number such as 20, or a share such as 10%, got 0"),
+        (["--top", "200%"], "got 200%"),
+        (["--top", "some"], "got some"),
+        (["--top", "1", "--copy-to", "a", "--link-to", "b"], "cannot be combined with --copy-to"),
+    ],
+)
+def test_wrong_use(folder, options, message):
+    assert message in usage_error("select", "scores.csv", *options)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("other.csv", "photo,quality\na.jpg,1\n", "has no column 'score'"),
+        ("other.jsonl", "no json\n", "is no file that `dpiqa score` wrote"),
+        ("other.parquet", "no parquet", "is no file that `dpiqa score` wrote"),
+        ("other.csv", "path,score\na.jpg,good\n", "is no file that `dpiqa score` wrote"),
+    ],
+)
+def test_files_of_somebody_else(folder, name, content, message):
+    (folder / name).write_text(content)
+    assert message in usage_error("select", name, "--top", 1)
+    assert os.listdir(folder / "photos") != []
