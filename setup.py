@@ -12,6 +12,8 @@ version = re.search(r'__version__ = "(.+)"', (root / "src/dpiqa/version.py").rea
 extras = {
     "demo": ["gradio>=6.30", "starlette>=1.0.1", "fastapi>=0.133", "uvicorn>=0.30"],
     "eval": ["evaluate>=0.4.6", "pandas>=2.2.3", "matplotlib>=3.10.7", "imagehash>=4.3.2", "openpyxl>=3.1"],
+    # To know photos that look nearly the same.
+    "cull": ["imagehash>=4.3.2"],
     # What scores without PyTorch, and what exports to it.
     "onnx": ["onnxruntime>=1.23", "onnx>=1.19", "onnxscript>=0.6.0"],
     "openvino": ["openvino>=2025.4", "nncf>=2.19"],
@@ -36,6 +38,7 @@ extras["dev"] = [
     "mypy>=1.18.1",
     "ruff>=0.14",
     *extras["test"],
+    *extras["cull"],
     *extras["eval"],
     *extras["heif"],
     *extras["lora"],
