@@ -161,6 +161,6 @@ if __name__ == "__main__":
     parser.add_argument("--photos", type=int, default=12_000)
     parser.add_argument("--rounds", type=int, default=1)
     parser.add_argument("--backend", default="auto", help="torch, onnx or openvino; auto is the fastest")
-    parser.add_argument("--object-store-mb", type=int, default=200)
+    parser.add_argument("--object-store-mb", type=int, default=2_000)
     arguments = parser.parse_args()
     main(arguments.photos, arguments.rounds, arguments.backend, arguments.object_store_mb)
