@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from html import escape
 
-from ..scoring.quality_maps import BAD, GOOD, MIDDLING
 from ..scoring.scorer import Score
 from .scored_uploads import DistortedPhoto, ScoredUpload
 
@@ -72,7 +71,7 @@ def map_legend(limits: tuple[float, float]) -> str:
     return (
         '<div class="dpiqa-legend"><p>In the quality map, <b>purple</b> is a low local quality, <b>white</b> is in '
         "between, and <b>green</b> is a high one. It does not show reliably where a photo is damaged.</p>"
-        f'<div class="dpiqa-colours" style="background:linear-gradient(90deg,{BAD},{MIDDLING},{GOOD})"></div>'
+        '<div class="dpiqa-colours"></div>'
         f"<p><span>bad: {low:.2f} or less</span><span>good: {high:.2f} or more</span></p></div>"
     )
 

@@ -14,6 +14,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 
+from ..scoring.colours import CSS_VARIABLES
 from ..scoring.scorer import Scorer
 from .app import build_demo
 from .gate import Gate
@@ -57,6 +58,7 @@ def build_web_app(scorer: Scorer, *, delete_cache: tuple[int, int] = (DELETE_EVE
         # No fonts from other servers.
         theme=gr.themes.Default(primary_hue="green", font=_FONTS, font_mono=["ui-monospace", "monospace"]),
         head_paths=Path(__file__).with_name("head.html"),
+        css=f".gradio-container {{ {CSS_VARIABLES} }}",
         css_paths=Path(__file__).with_name("style.css"),
     )
 
