@@ -40,9 +40,16 @@ def error_card(reason: str) -> str:
     )
 
 
-def error_list(scored: Sequence[ScoredUpload]) -> str:
-    """The photos of many that have no score."""
-    failed = [item for item in scored if item.score.error is not None]
+def ranking_notes(ranked: Sequence[ScoredUpload], max_shown: int) -> str:
+    """What the pictures of a ranking do not say: how many are not shown, and which photos have no score."""
+    failed = [item for item in ranked if item.score.error is not None]
+    num_scored = len(ranked) - len(failed)
+    if num_scored <= max_shown:
+        return _error_list(failed)
+    return f"<p>The best {max_shown} of {num_scored:,} photos are shown. The CSV has all.</p>{_error_list(failed)}"
+
+
+def _error_list(failed: Sequence[ScoredUpload]) -> str:
     if not failed:
         return ""
     items = "".join(f"<li><b>{escape(item.name)}</b>: {escape(item.score.error or '')}</li>" for item in failed)
