@@ -10,7 +10,16 @@ version = re.search(r'__version__ = "(.+)"', (root / "src/dpiqa/version.py").rea
 
 # Lower bounds are what `make test-lowest` passes with.
 extras = {
-    "demo": ["gradio>=6.30", "starlette>=1.0.1", "fastapi>=0.133", "uvicorn>=0.30"],
+    "demo": [
+        # The app lets through only those of gradio's private routes that its page needs (src/dpiqa/demo/gate.py). They
+        # were tested with these versions, and another one may have others.
+        "gradio>=6.30,<6.32",
+        "starlette>=1.0.1",
+        "fastapi>=0.133",
+        "uvicorn>=0.30",
+        # Its two sample photographs are the app's examples.
+        "scikit-learn>=1.7",
+    ],
     "eval": ["evaluate>=0.4.6", "pandas>=2.2.3", "matplotlib>=3.10.7", "imagehash>=4.3.2", "openpyxl>=3.1"],
     # What scores without PyTorch, and what exports to it.
     "onnx": ["onnxruntime>=1.23", "onnx>=1.19", "onnxscript>=0.6.0"],
