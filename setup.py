@@ -21,6 +21,8 @@ extras = {
         "scikit-learn>=1.7",
     ],
     "eval": ["evaluate>=0.4.6", "pandas>=2.2.3", "matplotlib>=3.10.7", "imagehash>=4.3.2", "openpyxl>=3.1"],
+    # Bursts and the report of `dpiqa score --report`.
+    "cull": ["imagehash>=4.3.2", "jinja2>=3.1"],
     # What scores without PyTorch, and what exports to it.
     "onnx": ["onnxruntime>=1.23", "onnx>=1.19", "onnxscript>=0.6.0"],
     "openvino": ["openvino>=2025.4", "nncf>=2.19"],
@@ -46,6 +48,7 @@ extras["dev"] = [
     "ruff>=0.14",
     *extras["test"],
     *extras["eval"],
+    *extras["cull"],
     *extras["heif"],
     *extras["lora"],
     *extras["onnx"],

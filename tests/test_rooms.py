@@ -14,11 +14,12 @@ MAY_IMPORT = {
     "checkpoints": set(),
     "data": {"models"},
     "scoring": {"models", "checkpoints"},
+    "culling": {"models", "data", "scoring"},
     "hub": {"models"},
     "integrations": {"scoring"},
     "evaluation": {"models", "data", "scoring"},
     "training": {"models", "data", "scoring", "evaluation", "checkpoints"},
-    "cli": {"models", "data", "scoring", "evaluation", "training", "hub", "checkpoints", "demo"},
+    "cli": {"models", "data", "scoring", "evaluation", "training", "hub", "checkpoints", "demo", "culling"},
     "demo": {"models", "data", "scoring", "checkpoints"},
 }
 
