@@ -84,7 +84,21 @@ setup(
     ],
     package_dir={"": "src"},
     packages=find_packages("src"),
-    package_data={"dpiqa": ["py.typed", "checkpoints/*/*", "demo/*.css", "demo/*.html", "training/*.md"]},
+    package_data={
+        "dpiqa": ["py.typed", "checkpoints/*/*", "demo/*.css", "demo/*.html", "training/*.md"]
+        + [f"culling/report.{suffix}" for suffix in ("html", "css", "js")]
+    },
+        "dpiqa": [
+            "py.typed",
+            "checkpoints/*/*",
+            "demo/*.css",
+            "demo/*.html",
+            "culling/*.css",
+            "culling/*.html",
+            "culling/*.js",
+            "training/*.md",
+        ]
+    },
     python_requires=">=3.11",  # which transformers and diffusers ask for
     install_requires=[
         "torch>=2.13",  # older ones may do: 2.13.0 is the oldest that the tests have run with
