@@ -85,9 +85,6 @@ setup(
     package_dir={"": "src"},
     packages=find_packages("src"),
     package_data={
-        "dpiqa": ["py.typed", "checkpoints/*/*", "demo/*.css", "demo/*.html", "training/*.md"]
-        + [f"culling/report.{suffix}" for suffix in ("html", "css", "js")]
-    },
         "dpiqa": [
             "py.typed",
             "checkpoints/*/*",
