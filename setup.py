@@ -10,10 +10,19 @@ version = re.search(r'__version__ = "(.+)"', (root / "src/dpiqa/version.py").rea
 
 # Lower bounds are what `make test-lowest` passes with.
 extras = {
-    "demo": ["gradio>=6.30", "starlette>=1.0.1", "fastapi>=0.133", "uvicorn>=0.30"],
+    "demo": [
+        # The app lets through only those of gradio's private routes that its page needs (src/dpiqa/demo/gate.py). They
+        # were tested with these versions, and another one may have others.
+        "gradio>=6.30,<6.32",
+        "starlette>=1.0.1",
+        "fastapi>=0.133",
+        "uvicorn>=0.30",
+        # Its two sample photographs are the app's examples.
+        "scikit-learn>=1.7",
+    ],
     "eval": ["evaluate>=0.4.6", "pandas>=2.2.3", "matplotlib>=3.10.7", "imagehash>=4.3.2", "openpyxl>=3.1"],
-    # To know photos that look nearly the same.
-    "cull": ["imagehash>=4.3.2"],
+    # Bursts and the report of `dpiqa score --report`.
+    "cull": ["imagehash>=4.3.2", "jinja2>=3.1"],
     # What scores without PyTorch, and what exports to it.
     "onnx": ["onnxruntime>=1.23", "onnx>=1.19", "onnxscript>=0.6.0"],
     "openvino": ["openvino>=2025.4", "nncf>=2.19"],
@@ -38,8 +47,8 @@ extras["dev"] = [
     "mypy>=1.18.1",
     "ruff>=0.14",
     *extras["test"],
-    *extras["cull"],
     *extras["eval"],
+    *extras["cull"],
     *extras["heif"],
     *extras["lora"],
     *extras["onnx"],
@@ -75,7 +84,18 @@ setup(
     ],
     package_dir={"": "src"},
     packages=find_packages("src"),
-    package_data={"dpiqa": ["py.typed", "checkpoints/*/*", "demo/*.css", "demo/*.html", "training/*.md"]},
+    package_data={
+        "dpiqa": [
+            "py.typed",
+            "checkpoints/*/*",
+            "demo/*.css",
+            "demo/*.html",
+            "culling/*.css",
+            "culling/*.html",
+            "culling/*.js",
+            "training/*.md",
+        ]
+    },
     python_requires=">=3.11",  # which transformers and diffusers ask for
     install_requires=[
         "torch>=2.13",  # older ones may do: 2.13.0 is the oldest that the tests have run with

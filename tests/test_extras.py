@@ -8,7 +8,7 @@ import pytest
 from support import releases
 from support.requirements import names, setup_arguments
 
-EXTRAS = ("demo", "eval", "lora", "heif", "ray")
+EXTRAS = ("demo", "eval", "cull", "lora", "heif", "ray")
 
 
 def run(*arguments: str, code: str = "from dpiqa.cli import app; app()") -> subprocess.CompletedProcess[str]:

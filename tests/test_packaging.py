@@ -11,7 +11,7 @@ from support.requirements import imports, names, setup_arguments
 
 PACKAGE = Path(dpiqa.__file__).parent
 SETUP = setup_arguments()
-CODE_NEEDS = ("demo", "eval", "lora", "heif", "onnx", "openvino", "ray", "integrations")
+CODE_NEEDS = ("demo", "eval", "cull", "lora", "heif", "onnx", "openvino", "ray", "integrations")
 EXTRAS = {extra: SETUP["extras_require"][extra] for extra in CODE_NEEDS}
 CODE = list(PACKAGE.rglob("*.py"))
 

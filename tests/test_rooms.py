@@ -19,7 +19,7 @@ MAY_IMPORT = {
     "integrations": {"scoring"},
     "evaluation": {"models", "data", "scoring"},
     "training": {"models", "data", "scoring", "evaluation", "checkpoints"},
-    "cli": {"models", "data", "scoring", "evaluation", "training", "culling", "hub", "checkpoints", "demo"},
+    "cli": {"models", "data", "scoring", "evaluation", "training", "hub", "checkpoints", "demo", "culling"},
     "demo": {"models", "data", "scoring", "checkpoints"},
 }
 

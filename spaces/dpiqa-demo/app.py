@@ -1,5 +1,5 @@
 """The Space: everything is in `dpiqa.demo`."""
 
-from dpiqa.demo import serve
+from dpiqa.demo import PUBLIC, serve
 
-serve()
+serve(limits=PUBLIC)

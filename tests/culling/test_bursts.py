@@ -1,29 +1,38 @@
+"""Bursts, and the best photo of each."""
+
 import pytest
-
-pytest.importorskip("imagehash")
-
-from PIL import ImageEnhance
 
 from dpiqa.culling.bursts import best_of_groups, burst_groups
 from support.pictures import landscape
 
 
-def test_photos_that_look_nearly_the_same_are_a_group(tmp_path):
-    first, other = landscape(240, 160, seed=0), landscape(240, 160, seed=3)
-    pictures = {
-        "a.jpg": first,
-        "other.png": other,
-        "brighter.png": ImageEnhance.Brightness(first).enhance(1.1),
-        "shifted.png": first.transform(first.size, 0, (1, 0, 2, 0, 1, 1)),
-        "smaller.jpg": first.resize((120, 80)),
-    }
-    for name, picture in pictures.items():
-        picture.save(tmp_path / name)
-    (tmp_path / "broken.jpg").write_bytes(b"no picture")
-    groups = burst_groups([str(tmp_path / name) for name in [*pictures, "broken.jpg"]])
-    assert groups[0] == groups[2] == groups[3] == groups[4]
-    assert len({groups[0], groups[1], groups[5]}) == 3
+def test_photos_of_one_scene_are_a_burst(tmp_path):
+    pytest.importorskip("imagehash")
+    first, second = landscape(seed=1), landscape(seed=9)
+    paths = [str(tmp_path / name) for name in ("a.jpg", "b.jpg", "c.jpg")]
+    first.save(paths[0], quality=95)
+    second.save(paths[1])
+    first.resize((480, 320)).save(paths[2], quality=60)
+    assert burst_groups(paths) == [0, 1, 0]
 
 
-def test_the_first_of_the_highest_scores_is_the_best():
-    assert best_of_groups([5, 5, 2, 5], [0.1, 0.7, 0.2, 0.7]) == [False, True, True, False]
+def test_no_photos_are_no_bursts():
+    pytest.importorskip("imagehash")
+    assert burst_groups([]) == []
+
+
+def test_the_best_of_a_group_has_the_highest_score():
+    assert best_of_groups([0, 0, 1, 0], [0.2, 0.7, 0.1, 0.5]) == [False, True, True, False]
+
+
+def test_among_equal_scores_the_first_is_best():
+    assert best_of_groups([0, 0, 0], [0.5, 0.5, 0.4]) == [True, False, False]
+
+
+def test_a_photo_without_a_score_is_never_best():
+    assert best_of_groups([0, 0, 1], [None, 0.1, float("nan")]) == [False, True, False]
+
+
+def test_every_photo_needs_a_score():
+    with pytest.raises(ValueError, match="each of 2 photos, got 1"):
+        best_of_groups([0, 0], [0.5])

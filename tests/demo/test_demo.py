@@ -13,6 +13,7 @@ import threading
 import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import httpx
@@ -25,6 +26,7 @@ from dpiqa import DPIQAImageProcessor, Scorer
 from dpiqa.cli import app
 from dpiqa.demo import connections, gate, limits, scored_uploads, storage, views
 from dpiqa.demo.app import card_text
+from dpiqa.demo.limits import LOCAL, PUBLIC
 from dpiqa.demo.uploads import Upload
 from dpiqa.scoring.scorer import Score
 from support import loops, teachers
@@ -41,7 +43,7 @@ REFUSED = "Only uploaded photos are taken: no paths, no URLs."
 @pytest.fixture(scope="module")
 def scorer(_tiny_student):
     processor = DPIQAImageProcessor(size={"height": 64, "width": 64})
-    limited = {"max_pixels": limits.MAX_PIXELS, "formats": limits.FORMATS}
+    limited = {"max_pixels": PUBLIC.max_pixels, "formats": limits.FORMATS}
     return Scorer(copy.deepcopy(_tiny_student), processor, workers=1, **limited)
 
 
@@ -314,7 +316,7 @@ class TestStrangers:
 
 class TestLimits:
     def test_long_files_are_refused(self, url):
-        data = bytes(limits.MAX_FILE_BYTES + 1)
+        data = bytes(PUBLIC.max_file_bytes + 1)
         assert httpx.post(f"{url}gradio_api/upload", files={"files": data}, timeout=60).status_code == 413
 
     def test_long_requests_are_refused_before_they_are_read(self, url):
@@ -324,7 +326,7 @@ class TestLimits:
         connection.endheaders()
         assert connection.getresponse().status == 413
         connection.close()
-        long = {"data": ["x" * limits.MAX_REQUEST_BYTES]}
+        long = {"data": ["x" * PUBLIC.max_request_bytes]}
         assert httpx.post(f"{url}gradio_api/call/score", json=long).status_code == 413
 
     def test_requests_without_a_length_are_refused(self, url):
@@ -353,12 +355,11 @@ class TestLimits:
 
         headers = [(b"content-length", b"10000")]
         scope = {"type": "http", "method": "POST", "path": "/gradio_api/queue/join", "headers": headers}
-        loops.run(gate.Gate(app)(scope, receive, send))
+        loops.run(gate.Gate(app, PUBLIC)(scope, receive, send))
         assert sent[0]["status"] == 413
 
     def test_uploads_on_their_way_count(self, monkeypatch, tmp_path):
         monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path))
-        monkeypatch.setattr(gate, "MAX_FOLDER_BYTES", 1500)
         statuses = []
         headers = [(b"content-length", b"1000")]
         scope = {"type": "http", "method": "POST", "path": "/gradio_api/upload", "headers": headers}
@@ -372,35 +373,30 @@ class TestLimits:
         async def another_meanwhile(scope, receive, send):
             await guarded(scope, receive, send)
 
-        guarded = gate.Gate(another_meanwhile)
+        guarded = gate.Gate(another_meanwhile, replace(PUBLIC, max_folder_bytes=1500))
         loops.run(guarded(scope, receive, send))
         assert statuses[0] == 503
 
-    def test_a_full_folder_takes_no_more(self, url, monkeypatch):
-        monkeypatch.setattr(gate, "MAX_FOLDER_BYTES", -1)
-        response = httpx.post(f"{url}gradio_api/upload", files={"files": b"x"})
-        assert response.status_code == 503
-        assert "try again" in response.text
+    def test_a_full_folder_takes_no_more_uploads_and_results(self, scorer, tmp_path):
+        with running(scorer, tmp_path, limits=replace(PUBLIC, max_folder_bytes=0)) as url:
+            uploaded = httpx.post(f"{url}gradio_api/upload", files={"files": b"x"})
+            asked = httpx.post(f"{url}gradio_api/call/distort", json={"data": []})
+        assert (uploaded.status_code, asked.status_code) == (503, 503)
+        assert "try again" in uploaded.text
+        assert "try again" in asked.json()["detail"]
 
-    def test_a_full_folder_takes_no_more_results(self, url, monkeypatch):
-        monkeypatch.setattr(gate, "MAX_FOLDER_BYTES", -1)
-        response = httpx.post(f"{url}gradio_api/call/distort", json={"data": []})
-        assert response.status_code == 503
-        assert "try again" in response.json()["detail"]
-
-    def test_several_uploads_at_once_stay_below_the_limit_together(self, url, folder, monkeypatch):
-        size = 2_000_000
-        monkeypatch.setattr(gate, "MAX_FOLDER_BYTES", storage.bytes_on_disk() + 3 * size)
+    def test_several_uploads_at_once_stay_below_the_limit_together(self, scorer, tmp_path):
+        size, limits = 6_000_000, replace(PUBLIC, max_folder_bytes=20_000_000)
 
         def status(number):
             data = {"files": bytes([number]) * size}
             return httpx.post(f"{url}gradio_api/upload", files=data, timeout=60).status_code
 
-        with ThreadPoolExecutor(8) as pool:
+        with running(scorer, tmp_path, limits=limits) as url, ThreadPoolExecutor(8) as pool:
             statuses = Counter(pool.map(status, range(8)))
+            assert storage.bytes_on_disk() <= limits.max_folder_bytes
         assert set(statuses) <= {200, 503}
-        assert statuses[503] >= 6
-        assert storage.bytes_on_disk() <= gate.MAX_FOLDER_BYTES
+        assert statuses[503] >= 5
 
     def test_small_files_count_as_the_disk_counts_them(self, tmp_path, monkeypatch):
         monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path))
@@ -518,7 +514,7 @@ class TestLimits:
             assert call(url, "score", data)[0] == "complete"
 
     def test_temporary_files_are_deleted(self, scorer, tmp_path, photo):
-        with running(scorer, tmp_path / "cleared", delete_cache=(1, 1)) as url:
+        with running(scorer, tmp_path / "cleared", limits=replace(PUBLIC, delete_every=1, delete_after=1)) as url:
             path = Path(upload(url, encoded(photo, "PNG")))
             call(url, "score", file_data(str(path)))
             _wait_until_gone(path.parent)
@@ -528,7 +524,7 @@ class TestLimits:
         head = "POST /gradio_api/upload HTTP/1.1\r\nContent-Type: multipart/form-data; boundary=b\r\nContent-Length: "
         part = b'--b\r\nContent-Disposition: form-data; name="%s"; filename="a.png"\r\n\r\nxxxx'
         folder = tmp_path / "cleared"
-        with running(scorer, folder, delete_cache=(1, 1)) as url:
+        with running(scorer, folder, limits=replace(PUBLIC, delete_every=1, delete_after=1)) as url:
             examples = storage.files_now()
             other = part % b"others" + b"\r\n--b--\r\n"
             assert _raw(url, f"{head}{len(other)}", other)[0] == 200
@@ -542,10 +538,41 @@ class TestLimits:
             assert storage.files_now() == examples
 
 
+@pytest.fixture(scope="module")
+def own_url(scorer, tmp_path_factory):
+    with running(scorer, tmp_path_factory.mktemp("local"), limits=LOCAL) as url:
+        yield url
+
+
+class TestOnOnesOwnMachine:
+    def test_more_photos_and_pixels_are_taken_than_in_public(self, own_url, monkeypatch):
+        asked = []
+        monkeypatch.setattr(Scorer, "stream", lambda _, paths, **__: asked.extend(paths) or [Score(0.5)] * len(paths))
+        large = file_data(upload(own_url, encoded(Image.new("1", (7000, 7000)), "PNG")))
+        assert call(own_url, "rank", [large] * 40)[0] == "complete"
+        assert len(asked) == 40
+
+    def test_the_page_says_what_it_takes(self, own_url):
+        texts = str(httpx.get(f"{own_url}config").json()["components"])
+        assert "Up to 1,000 photos" in texts
+        assert "at most 500 MB and 200 megapixels. Photos stay on this machine" in texts
+
+    @pytest.mark.parametrize("path", ["gradio_api/file=/etc/passwd", "gradio_api/proxy=http://a", "openapi.json"])
+    def test_it_is_as_closed_as_in_public(self, own_url, path):
+        assert httpx.get(f"{own_url}{path}").status_code == 404
+        assert call(own_url, "score", file_data("/etc/passwd"))[1]["error"] == REFUSED
+
+
+def test_a_long_ranking_shows_the_best():
+    ranked = [scored_uploads.ScoredUpload(Upload(f"{i}.jpg", f"{i}.jpg"), Score(0.5)) for i in range(1200)]
+    assert views.ranking_notes(ranked, 100) == "<p>The best 100 of 1,200 photos are shown. The CSV has all.</p>"
+    assert views.ranking_notes(ranked[:100], 100) == ""
+
+
 def test_a_file_name_cannot_become_markup():
     upload = Upload("a.jpg", "<img src=x onerror=alert(1)>.jpg")
     scored = scored_uploads.ScoredUpload(upload, Score(float("nan"), error="<script>"))
-    for html in (views.error_list([scored]), views.score_card(scored, 0.9)):
+    for html in (views.ranking_notes([scored], 1), views.score_card(scored, 0.9)):
         assert "<img" not in html
         assert "<script" not in html
 

@@ -3,6 +3,7 @@
 import errno
 import os
 import re
+import runpy
 import shutil
 import signal
 import socket
@@ -12,11 +13,14 @@ import time
 from pathlib import Path
 from unittest.mock import MagicMock
 
+import gradio
 import httpx
 import pytest
 from huggingface_hub import metadata_load
+from packaging.requirements import Requirement
 
-from dpiqa.demo import limits, server, storage
+from dpiqa.demo import LOCAL, PUBLIC, limits, server, storage
+from support.requirements import setup_arguments
 
 ROOT = Path(__file__).parents[2]
 SPACE = ROOT / "spaces" / "dpiqa-demo"
@@ -119,15 +123,41 @@ class TestPort:
             server.serve(host="127.0.0.1", port=port)
 
 
-def test_it_takes_no_more_than_the_app_allows(monkeypatch):
-    """The limits reach the scorer that `serve` builds."""
-    built = []
-    monkeypatch.setattr(server.Scorer, "from_pretrained", lambda model, **options: built.append((model, options)))
-    monkeypatch.setattr(server, "build_server", lambda scorer: MagicMock())
+@pytest.fixture
+def served(monkeypatch):
+    """What `serve` hands to the scorer and to the web server."""
+    calls = []
+    monkeypatch.setattr(server.Scorer, "from_pretrained", lambda model, **options: calls.append((model, options)))
+    monkeypatch.setattr(server, "build_server", lambda scorer, limits: calls.append(limits) or MagicMock())
+    monkeypatch.setattr(server, "listen", MagicMock())
     monkeypatch.setenv("DPIQA_MODEL", "org/student")
     monkeypatch.setenv("GRADIO_TEMP_DIR", "set by serve")
+    monkeypatch.delenv("GRADIO_SERVER_NAME", raising=False)
+    return calls
+
+
+def test_it_takes_no_more_than_the_app_allows(served):
+    """Wherever its server believes to be."""
+    runpy.run_path(str(SPACE / "app.py"))
+    assert served == [("org/student", {"max_pixels": PUBLIC.max_pixels, "formats": limits.FORMATS}), PUBLIC]
+
+
+@pytest.mark.parametrize("host", [None, "127.0.0.1", "::1", "localhost"])
+def test_who_serves_for_this_machine_alone_has_wider_limits(served, host):
+    server.serve(host=host)
+    assert served == [("org/student", {"max_pixels": LOCAL.max_pixels, "formats": limits.FORMATS}), LOCAL]
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.1", "my-machine"])
+def test_who_serves_for_others_has_the_limits_of_the_space(served, host):
+    server.serve(host=host)
+    assert served[-1] == PUBLIC
+
+
+def test_the_address_of_the_environment_decides_too(served, monkeypatch):
+    monkeypatch.setenv("GRADIO_SERVER_NAME", "0.0.0.0")
     server.serve()
-    assert built == [("org/student", {"max_pixels": limits.MAX_PIXELS, "formats": limits.FORMATS})]
+    assert served[-1] == PUBLIC
 
 
 def test_its_front_matter_is_what_the_hub_expects():
@@ -137,10 +167,17 @@ def test_its_front_matter_is_what_the_hub_expects():
     assert len(front_matter["short_description"]) <= 60
 
 
+@pytest.mark.parametrize("name", ["dpiqa-demo", "iqa-correlation"])
+def test_gradio_is_a_version_that_the_gate_was_tested_with(name):
+    [allowed] = [line for line in setup_arguments()["extras_require"]["demo"] if line.startswith("gradio")]
+    for version in (metadata_load(ROOT / "spaces" / name / "README.md")["sdk_version"], gradio.__version__):
+        assert version in Requirement(allowed).specifier
+
+
 def test_its_requirements_are_those_of_the_package():
     setup = (ROOT / "setup.py").read_text()
     requirements = re.findall(r"^[\w-]+>=[\d.]+$", (SPACE / "requirements.txt").read_text(), re.MULTILINE)
-    assert len(requirements) == 8
+    assert len(requirements) == 9
     assert [requirement for requirement in requirements if f'"{requirement}"' not in setup] == []
 
 

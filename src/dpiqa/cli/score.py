@@ -6,23 +6,25 @@ import os
 import sys
 from collections import Counter
 from collections.abc import Generator
-from contextlib import closing
+from contextlib import ExitStack, closing
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from ..counting import counted
 from .load import find_photos, load_scorer, skipped
 from .score_hub import open_hub_photos, score_hub
+from .score_maps import MapPictures, Work
 from .score_output import CountedRows, one_sentence, reserved_output, row_writer, status_of, summary_of, with_progress
 from .score_ray import check_engine, score_ray
-from .terminal import sentence, visible, wrong_usage
+from .score_report import check_report, finish_report, open_report, shows_maps
+from .terminal import sentence, visible
 
 if TYPE_CHECKING:
+    from ..culling.report import Report
     from ..scoring.image_files import FoundImages
-    from ..scoring.score import Score
     from ..scoring.score_files import EarlierRows, Reserved
     from ..scoring.scorer import Scorer
 
@@ -70,6 +72,9 @@ def score(
         typer.Option("--output", "-o", help="A .csv, .jsonl or .parquet file; with ray, a folder or s3:// or gs://."),
     ] = None,
     maps: Annotated[Path | None, typer.Option(help="Folder for quality maps laid over the photos, as PNG.")] = None,
+    report: Annotated[
+        Path | None, typer.Option(help="A page of HTML to look through the photos with, best first, bursts together.")
+    ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace files that exist.")] = False,
     resume: Annotated[
         bool,
@@ -107,7 +112,7 @@ def score(
     It prints a table on a terminal and CSV in a pipe, or writes a file with --output. Photos that cannot be scored
     become rows with an error.
     """
-    of_local = {"--maps": maps, "--sort": sort, "--split": split, "--subset": subset}
+    of_local = {"--maps": maps, "--report": report, "--sort": sort, "--split": split, "--subset": subset}
     check_engine(engine, ray={"--carry": carry}, local=of_local)
     load: dict[str, Any] = {
         "model": model,
@@ -135,28 +140,41 @@ def score(
         raise typer.BadParameter(
             f"cannot be combined with {'--sort' if sort else '--overwrite'}", param_hint="--resume"
         )
+    if resume and report is not None:
+        raise typer.BadParameter(
+            "cannot be combined with --resume: a report shows the photos that were scored in its own run",
+            param_hint="--report",
+        )
     load_once = partial(load_scorer, workers=workers, **load)
-    hub_photos = open_hub_photos(inputs, maps, split=split, subset=subset, image_column=image_column)
+    hub_photos = open_hub_photos(
+        inputs, {"--maps": maps, "--report": report}, split=split, subset=subset, image_column=image_column
+    )
     if hub_photos is not None:
         score_hub(hub_photos, load_once, path, overwrite=overwrite, resume=resume, sort=sort, strict=strict)
     found = find_photos(inputs, "INPUTS")
     if path is not None:
         _check_output(path, found, overwrite, resume, reads_stdin="-" in inputs)
-    with one_sentence(path), reserved_output(path, overwrite, resume) as reserved:
+    if report is not None:
+        check_report(report, overwrite)
+    with ExitStack() as left, one_sentence(path), reserved_output(path, overwrite, resume) as reserved:
         work = _to_do(found, reserved.earlier, maps)
         if reserved.is_finished and not work:
             _say_finished(reserved, found)
             raise typer.Exit(status_of(0, 0, reserved.earlier, strict))
         scorer = load_once()
-        pictures = None if maps is None else _MapPictures(scorer, maps, found, overwrite or resume)
+        pictures = None if maps is None else MapPictures(scorer, maps, found, overwrite or resume)
+        page = None if report is None else left.enter_context(open_report(report, scorer, found, overwrite))
         # Closed here: the garbage collector may run in a worker, which cannot wait for itself.
-        with row_writer(path, reserved, scorer) as file, closing(_score(scorer, work, pictures)) as scored:
+        with row_writer(path, reserved, scorer) as file, closing(_score(scorer, work, pictures, page)) as scored:
             rows = CountedRows(scored, sort)
             for row in rows:
                 file.write(row)
+        is_written, where = (True, "") if page is None else finish_report(page)
     _summarise(rows, reserved.earlier, found, work, pictures, path, scorer)
+    if where:
+        print(where, file=sys.stderr)
     failed = rows.failed + (0 if pictures is None else pictures.failed)
-    raise typer.Exit(status_of(rows.scored, failed, reserved.earlier, strict))
+    raise typer.Exit(status_of(rows.scored, failed, reserved.earlier, strict) if is_written else 1)
 
 
 def _check_output(output: Path, found: FoundImages, overwrite: bool, resume: bool, *, reads_stdin: bool) -> None:
@@ -172,21 +190,7 @@ def _check_output(output: Path, found: FoundImages, overwrite: bool, resume: boo
         raise typer.BadParameter(sentence(error), param_hint="--output") from None
 
 
-class _Work(NamedTuple):
-    """A photo to score.
-
-    Attributes:
-        path: Where it is.
-        error: Why it cannot be opened, if that is known.
-        has_row: Whether it has a row from an earlier run, and only its map is missing.
-    """
-
-    path: str
-    error: str | None
-    has_row: bool
-
-
-def _to_do(found: FoundImages, earlier: EarlierRows, maps: Path | None) -> list[_Work]:
+def _to_do(found: FoundImages, earlier: EarlierRows, maps: Path | None) -> list[Work]:
     """Photos without a row and, where maps are drawn, those with a score and without a map."""
     from ..scoring.map_files import map_path
     from ..scoring.rows import as_text
@@ -196,72 +200,29 @@ def _to_do(found: FoundImages, earlier: EarlierRows, maps: Path | None) -> list[
     for path, error in found.entries:
         name = as_text(path)
         if not left[name]:
-            work.append(_Work(path, error, has_row=False))
+            work.append(Work(path, error, has_row=False))
             continue
         left[name] -= 1
         if maps is not None and not earlier.failed[name] and not os.path.lexists(map_path(maps, path)):
-            work.append(_Work(path, error, has_row=True))
+            work.append(Work(path, error, has_row=True))
     return work
 
 
-class _MapPictures:
-    """Writes the map of a photo; what goes wrong is counted, and the run goes on."""
-
-    def __init__(self, scorer: Scorer, folder: Path, found: FoundImages, overwrite: bool):
-        from ..scoring.map_files import MapFolder, map_path
-
-        config = scorer.config
-        if getattr(config, "head", None) != "pooled":
-            raise typer.BadParameter("only students with the pooled head have quality maps", param_hint="--maps")
-        for place in {folder: None} | {map_path(folder, path).parent: None for path in found.paths}:
-            if found.holds(place):
-                raise typer.BadParameter(
-                    f"maps in {visible(str(place))} would be among the photos, and would be scored as photos next "
-                    "time: choose a folder elsewhere, or one whose name starts with a dot",
-                    param_hint="--maps",
-                )
-        with wrong_usage("--maps"):
-            self._maps = MapFolder(
-                folder,
-                found.paths,
-                config.score_quantiles,
-                overwrite=overwrite,
-                max_pixels=scorer.max_pixels,
-                formats=scorer.formats,
-            )
-        self.failed = 0
-        self.first_failure = ""
-
-    def save(self, one: _Work, result: Score) -> None:
-        from ..models.images import OPENING_ERRORS
-
-        if result.quality_map is None:
-            if one.has_row:  # which will not tell this error
-                self._fail(visible(f"{one.path}: {result.error}"))
-            return
-        try:
-            self._maps.save(one.path, result.quality_map)
-        except OPENING_ERRORS as error:
-            self._fail(sentence(error))
-
-    def _fail(self, reason: str) -> None:
-        self.first_failure = self.first_failure or reason
-        self.failed += 1
-
-
-def _score(scorer: Scorer, work: list[_Work], pictures: _MapPictures | None) -> Generator[Row]:
+def _score(scorer: Scorer, work: list[Work], pictures: MapPictures | None, page: Report | None) -> Generator[Row]:
     from ..scoring.rows import to_row
     from ..scoring.score import Score
 
     readable = (one.path for one in work if one.error is None)
     with (
-        closing(scorer.stream(readable, return_map=pictures is not None)) as results,
+        closing(scorer.stream(readable, return_map=pictures is not None or shows_maps(page, scorer))) as results,
         closing(with_progress(work, len(work))) as shown,
     ):
         for one in shown:
             result = next(results) if one.error is None else Score(float("nan"), error=one.error)
             if pictures is not None:
                 pictures.save(one, result)
+            if page is not None:
+                page.add(one.path, result)
             if not one.has_row:
                 yield to_row(one.path, result)
 
@@ -277,14 +238,16 @@ def _summarise(
     rows: CountedRows,
     earlier: EarlierRows,
     found: FoundImages,
-    work: list[_Work],
-    pictures: _MapPictures | None,
+    work: list[Work],
+    pictures: MapPictures | None,
     output: Path | None,
     scorer: Scorer,
 ) -> None:
     parts = summary_of(rows, earlier, scorer) + _not_named(earlier, found)
     parts += [f"{again} scored again for their maps"] if (again := sum(one.has_row for one in work)) else []
     parts += [f"written to {visible(str(output))}"] if output else []
+    if pictures is not None and pictures.written:
+        parts.append(f"{counted(pictures.written, 'map')} written to {visible(str(pictures.folder))}")
     parts += [left] if (left := skipped(found)) else []
     print(", ".join(parts), file=sys.stderr)
     if pictures is not None and pictures.failed:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections import Counter, deque
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from contextlib import closing
 from itertools import chain, islice
 from pathlib import Path
@@ -33,12 +33,12 @@ if TYPE_CHECKING:
     Row = dict[str, Any]
 
 
-def open_hub_photos(inputs: list[str], maps: Path | None, **options: str | None) -> HubPhotos | None:
+def open_hub_photos(inputs: list[str], of_files: Mapping[str, Any], **options: str | None) -> HubPhotos | None:
     """The photos of the Hub data set that the inputs name, or None when they name none.
 
     Args:
         inputs: As on the command line.
-        maps: Folder for maps, which cannot be drawn for a data set.
+        of_files: Options that a data set cannot have, and what they were given; None where they were not.
         **options: `split`, `subset` and `image_column`.
     """
     from ..scoring.hub_photos import HubDatasetError, HubPhotos, is_hub_dataset
@@ -52,8 +52,9 @@ def open_hub_photos(inputs: list[str], maps: Path | None, **options: str | None)
         return None
     if len(inputs) > 1:
         raise typer.BadParameter("a data set on the Hub is scored by itself: name nothing else", param_hint="INPUTS")
-    if maps is not None:
-        raise typer.BadParameter("maps are drawn for files only, not for a data set on the Hub", param_hint="--maps")
+    for option, value in of_files.items():
+        if value is not None:
+            raise typer.BadParameter("is for files only, not for a data set on the Hub", param_hint=option)
     try:
         return HubPhotos(inputs[0], **options)
     except HubDatasetError as error:

@@ -1,1 +1,1 @@
-"""What photo teams do with scores."""
+"""What people who look through many photos do with the scores: bursts, and a report to cull by."""

@@ -1,35 +1,57 @@
-"""Photos that look nearly the same, as those of a burst do."""
+"""Bursts and near-duplicates among photos, and the best photo of each."""
 
 from __future__ import annotations
 
-import os
+import math
 from collections.abc import Sequence
-
-import numpy as np
 
 from ..data.scenes import scene_groups, scene_hashes
 
 
 def burst_groups(paths: Sequence[str]) -> list[int]:
-    """The group of each photo: those with the same number look nearly the same (needs `imagehash`).
+    """Groups photos that show nearly the same picture (needs the `imagehash` package).
+
+    Photos are in one group when a chain of near-duplicates leads from one to the other. Their hashes are kept, so that
+    a second call does not open them again (see [`dpiqa.data.scenes.scene_hashes`]).
 
     Args:
-        paths: Paths of photos.
+        paths: (photos,) files. One that cannot be opened is in a group with its copies.
 
     Returns:
-        One number for each photo; see [`dpiqa.data.scenes.scene_groups`].
+        (photos,) the group of each photo: 0, 1, 2, ... in the order in which they first come.
+
+    Raises:
+        ModuleNotFoundError: When `imagehash` is not installed.
     """
-    images = [{"path": os.fspath(path), "bytes": None} for path in paths]
-    return scene_groups(scene_hashes(images)).tolist()
+    import imagehash  # noqa: F401  # here, even where all hashes are kept already
+
+    if not paths:
+        return []
+    groups = scene_groups(scene_hashes([{"bytes": None, "path": path} for path in paths])).tolist()
+    number: dict[int, int] = {}
+    return [number.setdefault(group, len(number)) for group in groups]
 
 
-def best_of_groups(groups: Sequence[int], scores: Sequence[float]) -> list[bool]:
-    """Whether each photo is the best of its group; of equal scores the first is."""
-    order = np.lexsort((np.arange(len(scores)), -np.asarray(scores, float)))
-    _, first = np.unique(np.asarray(groups)[order], return_index=True)
-    best = np.zeros(len(groups), bool)
-    best[order[first]] = True
-    return best.tolist()
+def best_of_groups(groups: Sequence[int], scores: Sequence[float | None]) -> list[bool]:
+    """Whether each photo is the best one of its group; among equal scores the first is.
 
+    Args:
+        groups: (photos,) the group of each photo.
+        scores: (photos,) higher is better. A photo whose score is None or NaN is never the best one.
 
-__all__ = ["best_of_groups", "burst_groups"]
+    Returns:
+        (photos,) with one True for each group that has a score, groups of one photo included.
+
+    Raises:
+        ValueError: When there are not as many scores as groups.
+    """
+    if len(groups) != len(scores):
+        raise ValueError(f"Expected a score for each of {len(groups)} photos, got {len(scores)}.")
+    best: dict[int, tuple[float, int]] = {}
+    for row, (group, score) in enumerate(zip(groups, scores, strict=True)):
+        if score is None or math.isnan(score):
+            continue
+        if group not in best or score > best[group][0]:
+            best[group] = (score, row)
+    winners = {row for _, row in best.values()}
+    return [row in winners for row in range(len(groups))]

@@ -8,15 +8,17 @@ import gradio as gr
 from ..data.distortions import Strengths
 from ..models.images import OPENING_ERRORS, reason_of
 from ..scoring.scorer import Scorer
+from .limits import Limits
 from .scored_uploads import ScoredUpload, open_preview, rank_uploads, score_distorted, score_uploads
 from .uploads import to_upload, to_uploads
 
 
-def add_endpoints(scorer: Scorer, **options: Any) -> None:
+def add_endpoints(scorer: Scorer, limits: Limits, **options: Any) -> None:
     """Adds /score, /rank and /distort to the Blocks that are being built.
 
     Args:
         scorer: What scores.
+        limits: What they take.
         **options: Arguments of `gradio.api`, such as the concurrency.
     """
 
@@ -31,7 +33,7 @@ def add_endpoints(scorer: Scorer, **options: Any) -> None:
 
     def ranking(photos: list[gr.FileData]) -> list[dict[str, Any]]:
         """Score several uploaded photos: rows like those of /score, the best first, those with an error last."""
-        return [_answer(scored) for scored in rank_uploads(scorer, to_uploads(photos))]
+        return [_answer(scored) for scored in rank_uploads(scorer, to_uploads(photos, limits))]
 
     def distortion(
         photo: gr.FileData, jpeg: float = 0, blur: float = 0, noise: float = 0, shrink: float = 0
@@ -43,7 +45,7 @@ def add_endpoints(scorer: Scorer, **options: Any) -> None:
         upload = to_upload(photo)
         try:
             strengths = Strengths(float(jpeg), float(blur), float(noise), float(shrink))
-            distorted = score_distorted(scorer, open_preview(upload), strengths)
+            distorted = score_distorted(scorer, open_preview(scorer, upload), strengths)
         except OPENING_ERRORS as error:
             raise gr.Error(reason_of(error, upload.path), print_exception=False) from None
         return {"original": distorted.original.score, "score": distorted.score.score, "curve": distorted.curve}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -20,7 +19,8 @@ from ..scoring.score_files import open_writer
 from ..scoring.scorer import Scorer
 from . import views
 from .api import add_endpoints
-from .limits import DELETE_AFTER, DELETE_EVERY, MAX_PHOTOS, MAX_QUEUE, SUFFIXES, SUMMARY
+from .examples import LABEL, write_examples
+from .limits import MAX_QUEUE, SUFFIXES, Limits
 from .scored_uploads import (
     ScoredUpload,
     map_overlay,
@@ -37,17 +37,20 @@ _TITLE = "How good does your photo look?"
 _ONE_AT_A_TIME: dict[str, Any] = {"concurrency_id": "scorer", "concurrency_limit": 1}
 # Without gradio's preprocessing, which opens images.
 _EVENT: dict[str, Any] = {"api_visibility": "private", "preprocess": False, **_ONE_AT_A_TIME}
+# Pictures in a gallery: they are in memory together, here and in the browser.
+_MAX_SHOWN = 100
 # The handle on the pictures is for pointers only; this slider is for keyboards as well.
 _MOVE_HANDLE = "(position) => ({__type__: 'update', slider_position: position})"
 
 
-def build_demo(scorer: Scorer, *, delete_cache: tuple[int, int] = (DELETE_EVERY, DELETE_AFTER)) -> gr.Blocks:
+def build_demo(scorer: Scorer, limits: Limits) -> gr.Blocks:
     """Builds the page and its endpoints, which [`dpiqa.demo.web.build_web_app`] serves within its limits.
 
     Args:
         scorer: What scores; students with the pooled head also have quality maps.
-        delete_cache: (seconds between two clearings of the temporary folder, age in seconds of the files that go).
+        limits: How much it takes, and how long it keeps it.
     """
+    delete_cache = (limits.delete_every, limits.delete_after)
     with ConfinedBlocks(title=_TITLE, analytics_enabled=False, delete_cache=delete_cache) as demo:
         gr.Markdown(
             f"# {_TITLE}\nA quality score without a reference picture, from 0 (bad) to 1 (excellent), by "
@@ -55,14 +58,14 @@ def build_demo(scorer: Scorer, *, delete_cache: tuple[int, int] = (DELETE_EVERY,
             elem_id="dpiqa-title",
         )
         with gr.Tab("Score"):
-            _score_tab(scorer)
+            _score_tab(scorer, limits)
         with gr.Tab("Rank"):
-            _rank_tab(scorer)
+            _rank_tab(scorer, limits)
         with gr.Tab("Distort"):
             _distort_tab(scorer)
         with gr.Tab("About"):
-            gr.Markdown(f"{SUMMARY}\n\n{card_text(scorer)}")
-        add_endpoints(scorer, **_ONE_AT_A_TIME)
+            gr.Markdown(f"{limits.summary}\n\n{card_text(scorer)}")
+        add_endpoints(scorer, limits, **_ONE_AT_A_TIME)
     demo.queue(max_size=MAX_QUEUE, api_open=False)
     demo._queue.pending_messages_per_session = Sessions(demo._queue.pending_messages_per_session.max_size)
     return demo
@@ -80,11 +83,11 @@ def card_text(scorer: Scorer) -> str:
         return f"The model is `{source}`; no model card came with it."
 
 
-def _score_tab(scorer: Scorer) -> None:
+def _score_tab(scorer: Scorer, limits: Limits) -> None:
     with gr.Row():
         with gr.Column(min_width=300):
             photo = _photo_input("Your photo")
-            gr.Markdown(SUMMARY)
+            gr.Markdown(limits.summary)
             _examples(photo)
         with gr.Column(min_width=300):
             card = gr.HTML(views.EMPTY, padding=False)
@@ -95,9 +98,10 @@ def _score_tab(scorer: Scorer) -> None:
                     buttons=["fullscreen"],
                     max_height=420,
                     elem_id="dpiqa-map",
+                    slider_position=0,  # the whole map: the photo is to be seen beside it
                 )
                 gr.HTML(views.map_legend(colour_range(scorer.config.score_quantiles)), padding=False)
-                position = gr.Slider(0, 100, value=50, step=1, label="Show the map (0) or the photo (100)")
+                position = gr.Slider(0, 100, value=0, step=1, label="Show the map (0) or the photo (100)")
 
     def show(file: Any) -> tuple[Any, ...]:
         if file is None:
@@ -111,9 +115,12 @@ def _score_tab(scorer: Scorer) -> None:
     position.input(None, position, overlay, js=_MOVE_HANDLE, api_visibility="private")
 
 
-def _rank_tab(scorer: Scorer) -> None:
+def _rank_tab(scorer: Scorer, limits: Limits) -> None:
     photos = gr.File(
-        label=f"Up to {MAX_PHOTOS} photos", file_count="multiple", file_types=SUFFIXES, elem_id="dpiqa-photos"
+        label=f"Up to {limits.max_photos:,} photos",
+        file_count="multiple",
+        file_types=SUFFIXES,
+        elem_id="dpiqa-photos",
     )
     gallery = gr.Gallery(
         label="The best first",
@@ -123,20 +130,20 @@ def _rank_tab(scorer: Scorer) -> None:
         buttons=["fullscreen"],
         elem_id="dpiqa-ranking",
     )
-    errors = gr.HTML(padding=False)
+    notes = gr.HTML(padding=False)
     download = gr.DownloadButton("Download the scores as CSV", visible=False)
 
     def show(files: Any) -> tuple[Any, ...]:
-        ranked = rank_uploads(scorer, to_uploads(files)) if files else []
+        ranked = rank_uploads(scorer, to_uploads(files, limits)) if files else []
         pictures = [
             (preview, f"{place}. {item.score.score:.3f}  {item.name}")
-            for place, item in enumerate(ranked, 1)
-            if (preview := item.preview()) is not None
+            for place, item in enumerate(ranked[:_MAX_SHOWN], 1)
+            if (preview := item.preview(scorer)) is not None
         ]
         csv = gr.update(value=_write_csv(ranked), visible=True) if ranked else gr.update(visible=False)
-        return gr.update(value=pictures, visible=bool(pictures)), views.error_list(ranked), csv
+        return gr.update(value=pictures, visible=bool(pictures)), views.ranking_notes(ranked, _MAX_SHOWN), csv
 
-    photos.change(show, photos, [gallery, errors, download], **_EVENT)
+    photos.change(show, photos, [gallery, notes, download], **_EVENT)
 
 
 def _distort_tab(scorer: Scorer) -> None:
@@ -167,7 +174,7 @@ def _distort_tab(scorer: Scorer) -> None:
             return views.EMPTY, gr.update(visible=False, value=None)
         upload = to_upload(file)
         try:
-            distorted = score_distorted(scorer, open_preview(upload), Strengths(*strengths))
+            distorted = score_distorted(scorer, open_preview(scorer, upload), Strengths(*strengths))
         except OPENING_ERRORS as error:
             return views.error_card(reason_of(error, upload.path)), gr.update(visible=False, value=None)
         return views.curve_card(distorted), gr.update(value=distorted.preview, visible=True)
@@ -187,14 +194,20 @@ def _photo_input(label: str) -> gr.Image:
 
 
 def _examples(photo: gr.Image) -> None:
-    """Offers scikit-learn's two sample photos, where it is installed; none are shipped with dpiqa."""
-    spec = importlib.util.find_spec("sklearn")
-    if spec is None or spec.origin is None:
+    paths = [str(path) for path in write_examples(Path(get_upload_folder(), "examples"))]
+    if not paths:
         return
-    folder = Path(spec.origin).parent / "datasets" / "images"
-    found = [[str(path)] for path in sorted(folder.glob("*.jpg"))]
-    if found:
-        gr.Examples(found, photo, label="Or one of these", cache_examples=False, api_visibility="private")
+
+    def choose(number: Any) -> str:
+        if not isinstance(number, int) or not 0 <= number < len(paths):
+            raise gr.Error("There is no such example.", print_exception=False)
+        return paths[number]
+
+    # gr.Examples would go around the queue, on a route that the gate keeps closed.
+    examples = gr.Dataset(
+        label=LABEL, components=[photo], samples=[[path] for path in paths], elem_id="dpiqa-examples"
+    )
+    examples.click(choose, examples, photo, **_EVENT)
 
 
 def _write_csv(ranked: list[ScoredUpload]) -> str:

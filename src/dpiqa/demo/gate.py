@@ -12,12 +12,13 @@ from starlette.datastructures import Headers
 from starlette.responses import JSONResponse, PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from .limits import MAX_ARRIVAL, MAX_FOLDER_BYTES, MAX_PAUSE, MAX_REQUEST_BYTES, MAX_UPLOAD_BYTES
+from .limits import MAX_ARRIVAL, MAX_PAUSE, Limits
 from .storage import bytes_on_disk
 from .uploads import is_inside_upload_folder
 
 # The page, its parts, and the queue. Everything else of gradio (fetching URLs on behalf of the browser, deep links,
-# recordings, proxies, development) is not there.
+# recordings, proxies, development) is not there. These routes are private to gradio, so that setup.py has an upper
+# bound for it: a new minor version is allowed when tests/demo has passed with it.
 _OPEN = re.compile(
     r"/|/(config|favicon\.ico|robots\.txt|theme\.css|manifest\.json)/?|/(assets|static|svelte)/.*"
     r"|/gradio_api/(info|app_id|startup-events|theme\.css|login_check|user|upload|upload_progress|cancel|reset"
@@ -36,8 +37,8 @@ _FILE_HEADERS = [(b"content-security-policy", b"sandbox")]
 class Gate:
     """Middleware that lets through what the app needs, within limits."""
 
-    def __init__(self, app: ASGIApp):
-        self.app = app
+    def __init__(self, app: ASGIApp, limits: Limits):
+        self.app, self.limits = app, limits
         # Bytes of uploads that are on their way; they count as if they were in the folder already.
         self._expected_bytes = 0
 
@@ -49,7 +50,7 @@ class Gate:
         exchange = _Exchange(scope, receive, send)
         upload = 0
         try:
-            exchange.bytes_left = num_bytes = _admit(scope)
+            exchange.bytes_left = num_bytes = _admit(scope, self.limits)
             upload = num_bytes if _is_upload(scope) else 0
             self._expected_bytes += upload
             if scope["method"] == "POST":
@@ -68,7 +69,7 @@ class Gate:
     async def _check_folder(self) -> None:
         # In a thread: there may be many files to count.
         on_disk = await run_in_threadpool(bytes_on_disk)
-        if on_disk + self._expected_bytes > MAX_FOLDER_BYTES:
+        if on_disk + self._expected_bytes > self.limits.max_folder_bytes:
             raise _RefusedError(
                 503, "Too many photos are being looked at just now: please try again in a few minutes."
             )
@@ -143,7 +144,7 @@ def _path(scope: Scope) -> str:
     return scope["path"].removeprefix(scope.get("root_path", ""))
 
 
-def _admit(scope: Scope) -> int:
+def _admit(scope: Scope, limits: Limits) -> int:
     """The number of bytes that a request may have.
 
     Raises:
@@ -161,7 +162,7 @@ def _admit(scope: Scope) -> int:
     if not (length.isascii() and length.isdecimal()):
         raise _RefusedError(411, "Say how long the request is (Content-Length).")
     num_bytes = int(length) if len(length) < 16 else 10**16
-    limit = MAX_UPLOAD_BYTES if _is_upload(scope) else MAX_REQUEST_BYTES
+    limit = limits.max_upload_bytes if _is_upload(scope) else limits.max_request_bytes
     if num_bytes > limit:
         raise _RefusedError(413, f"At most {limit:,} bytes in one request.")
     return num_bytes

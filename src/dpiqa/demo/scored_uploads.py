@@ -12,7 +12,6 @@ from ..models.images import OPENING_ERRORS, open_image
 from ..scoring.quality_maps import colour_range, overlay
 from ..scoring.rows import to_row
 from ..scoring.scorer import Score, Scorer
-from .limits import FORMATS, MAX_PIXELS
 from .uploads import Upload
 
 _PREVIEW_SIDE = 1024
@@ -34,12 +33,12 @@ class ScoredUpload(NamedTuple):
         """As a row of the files that `dpiqa score` writes."""
         return to_row(self.name, self.score)
 
-    def preview(self) -> Image.Image | None:
-        """Opens it for the screen, at most 1024 pixels a side; None when it has no score or is gone."""
+    def preview(self, scorer: Scorer) -> Image.Image | None:
+        """Opens it as the scorer may, at most 1024 pixels a side; None when it has no score or is gone."""
         if self.score.error is not None:
             return None
         try:
-            return open_preview(self.upload)
+            return open_preview(scorer, self.upload)
         except OPENING_ERRORS:
             return None
 
@@ -57,7 +56,7 @@ def score_uploads(scorer: Scorer, uploads: Sequence[Upload], *, return_map: bool
     """Scores uploads in their order; what is wrong with one becomes its score's error.
 
     Args:
-        scorer: What scores; it must have the limits of the app (`MAX_PIXELS`, `FORMATS`).
+        scorer: What scores, with the limits of the app (`max_pixels`, `formats`).
         uploads: Files in the temporary folder.
         return_map: Whether the scores have their `quality_map`.
     """
@@ -79,21 +78,21 @@ def score_distorted(scorer: Scorer, photo: Image.Image, strengths: Strengths) ->
     return DistortedPhoto(steps[-1], scores[0], scores[-1], curve)
 
 
-def open_preview(upload: Upload) -> Image.Image:
-    """Opens an upload for the screen.
+def open_preview(scorer: Scorer, upload: Upload) -> Image.Image:
+    """Opens an upload for the screen, within the limits of the scorer.
 
     Raises:
         ImageError: When it is damaged, too large, or of a format that is not taken.
     """
     cover = (_PREVIEW_SIDE, _PREVIEW_SIDE)
-    preview = open_image(upload.path, max_pixels=MAX_PIXELS, cover=cover, formats=FORMATS)
+    preview = open_image(upload.path, max_pixels=scorer.max_pixels, cover=cover, formats=scorer.formats)
     preview.thumbnail(cover)
     return preview
 
 
 def map_overlay(scorer: Scorer, scored: ScoredUpload) -> tuple[Image.Image, Image.Image] | None:
     """The photo, and the same under its quality map; None when there is no map."""
-    if scored.score.quality_map is None or (preview := scored.preview()) is None:
+    if scored.score.quality_map is None or (preview := scored.preview(scorer)) is None:
         return None
     limits = colour_range(scorer.config.score_quantiles)
     return preview, overlay(preview, scored.score.quality_map, limits)

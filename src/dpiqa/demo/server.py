@@ -10,6 +10,7 @@ import socket
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
+from ipaddress import ip_address
 from typing import Any
 
 import uvicorn
@@ -17,7 +18,7 @@ from transformers.utils import logging
 
 from ..scoring.scorer import Scorer
 from .connections import ImpatientProtocol
-from .limits import FORMATS, MAX_CONNECTIONS, MAX_PIXELS
+from .limits import FORMATS, LOCAL, MAX_CONNECTIONS, PUBLIC, Limits
 from .storage import PREFIX, remove_folders_of_the_dead
 from .web import build_web_app
 
@@ -28,7 +29,13 @@ class CannotListenError(OSError):
     """The port is taken or may not be used, or the host is not this machine."""
 
 
-def serve(model: str | None = None, *, host: str | None = None, port: int | None = None) -> None:
+def serve(
+    model: str | None = None,
+    *,
+    host: str | None = None,
+    port: int | None = None,
+    limits: Limits | None = None,
+) -> None:
     """Loads a model and serves the app until it is interrupted.
 
     Uploads and results live in a temporary folder, which goes when the server stops. What a server that was killed
@@ -39,6 +46,8 @@ def serve(model: str | None = None, *, host: str | None = None, port: int | None
             inside the package.
         host: Address to listen on; None takes GRADIO_SERVER_NAME, else this machine only.
         port: None takes GRADIO_SERVER_PORT, else the first free one from 7860.
+        limits: How much the app takes. None takes [`dpiqa.demo.limits.LOCAL`] where nobody but this machine reaches
+            the address, and [`dpiqa.demo.limits.PUBLIC`] elsewhere; behind a proxy, say which.
 
     Raises:
         CannotListenError: When the port is taken or may not be used, or the host is not this machine.
@@ -47,6 +56,8 @@ def serve(model: str | None = None, *, host: str | None = None, port: int | None
     """
     host = host or os.environ.get("GRADIO_SERVER_NAME") or "127.0.0.1"
     port = port or int(os.environ.get("GRADIO_SERVER_PORT") or 0) or None
+    if limits is None:
+        limits = LOCAL if is_this_machine(host) else PUBLIC
     logging.disable_progress_bar()
     remove_folders_of_the_dead()
     with (
@@ -56,24 +67,32 @@ def serve(model: str | None = None, *, host: str | None = None, port: int | None
     ):
         os.environ["GRADIO_TEMP_DIR"] = folder
         source = model or os.environ.get("DPIQA_MODEL") or None
-        scorer = Scorer.from_pretrained(source, max_pixels=MAX_PIXELS, formats=FORMATS)
-        server = build_server(scorer)
+        scorer = Scorer.from_pretrained(source, max_pixels=limits.max_pixels, formats=FORMATS)
+        server = build_server(scorer, limits)
         shown = "localhost" if host in ("0.0.0.0", "::") else f"[{host}]" if ":" in host else host
         print(f"The app is at http://{shown}:{listener.getsockname()[1]} and stops on Ctrl-C.", flush=True)
         with contextlib.suppress(KeyboardInterrupt):
             server.run(sockets=[listener])
 
 
-def build_server(scorer: Scorer, **options: Any) -> uvicorn.Server:
+def is_this_machine(host: str) -> bool:
+    """Whether an address to listen on is reached from this machine only."""
+    try:
+        return host == "localhost" or ip_address(host).is_loopback
+    except ValueError:  # another name, of whatever address
+        return False
+
+
+def build_server(scorer: Scorer, limits: Limits = PUBLIC) -> uvicorn.Server:
     """The web server of the app; its `run` takes the socket of [`listen`].
 
     Args:
         scorer: What scores.
-        **options: Those of [`dpiqa.demo.web.build_web_app`].
+        limits: How much the app takes, and how long it keeps it.
     """
     return uvicorn.Server(
         uvicorn.Config(
-            build_web_app(scorer, **options),
+            build_web_app(scorer, limits),
             http=ImpatientProtocol,
             ws="none",
             log_level="warning",

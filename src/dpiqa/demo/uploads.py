@@ -11,7 +11,7 @@ import gradio as gr
 from gradio.utils import get_upload_folder
 
 from ..models.images import OPENING_ERRORS, check_image
-from .limits import MAX_PHOTOS, MAX_PIXELS, MAX_REQUEST_PIXELS
+from .limits import Limits
 
 _log = logging.getLogger(__name__)
 
@@ -34,7 +34,7 @@ def to_upload(file: Any) -> Upload:
     return Upload(file["path"], file.get("orig_name") or "")
 
 
-def to_uploads(files: Any) -> list[Upload]:
+def to_uploads(files: Any, limits: Limits) -> list[Upload]:
     """The files of a confined request as uploads.
 
     All that is read of them is how many pixels they have: a request holds the one scorer until it is done.
@@ -42,23 +42,23 @@ def to_uploads(files: Any) -> list[Upload]:
     Raises:
         gradio.Error: When they are none, too many, or have too many pixels together.
     """
-    if not isinstance(files, list) or not 1 <= len(files) <= MAX_PHOTOS:
-        raise gr.Error(f"Expected a list of 1 to {MAX_PHOTOS} photos.", print_exception=False)
+    if not isinstance(files, list) or not 1 <= len(files) <= limits.max_photos:
+        raise gr.Error(f"Expected a list of 1 to {limits.max_photos:,} photos.", print_exception=False)
     uploads = [to_upload(file) for file in files]
-    megapixels = sum(_num_pixels(upload) for upload in uploads) / 1e6
-    if megapixels > MAX_REQUEST_PIXELS / 1e6:
+    megapixels = sum(_num_pixels(upload, limits.max_pixels) for upload in uploads) / 1e6
+    if megapixels > limits.max_photos_pixels / 1e6:
         raise gr.Error(
             f"These photos have {megapixels:,.0f} megapixels together, and a request may have "
-            f"{MAX_REQUEST_PIXELS / 1e6:,.0f}: please send fewer at a time, or smaller ones.",
+            f"{limits.max_photos_pixels / 1e6:,.0f}: please send fewer at a time, or smaller ones.",
             print_exception=False,
         )
     return uploads
 
 
-def _num_pixels(upload: Upload) -> int:
+def _num_pixels(upload: Upload, max_pixels: int) -> int:
     """What the header says; 0 for a file that the scorer refuses anyway."""
     try:
-        width, height = check_image(upload.path, max_pixels=MAX_PIXELS)
+        width, height = check_image(upload.path, max_pixels=max_pixels)
     except OPENING_ERRORS:
         return 0
     return width * height

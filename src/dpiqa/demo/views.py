@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from html import escape
 
-from ..scoring.quality_maps import BAD, GOOD, MIDDLING
 from ..scoring.scorer import Score
 from .scored_uploads import DistortedPhoto, ScoredUpload
 
@@ -41,9 +40,16 @@ def error_card(reason: str) -> str:
     )
 
 
-def error_list(scored: Sequence[ScoredUpload]) -> str:
-    """The photos of many that have no score."""
-    failed = [item for item in scored if item.score.error is not None]
+def ranking_notes(ranked: Sequence[ScoredUpload], max_shown: int) -> str:
+    """What the pictures of a ranking do not say: how many are not shown, and which photos have no score."""
+    failed = [item for item in ranked if item.score.error is not None]
+    num_scored = len(ranked) - len(failed)
+    if num_scored <= max_shown:
+        return _error_list(failed)
+    return f"<p>The best {max_shown} of {num_scored:,} photos are shown. The CSV has all.</p>{_error_list(failed)}"
+
+
+def _error_list(failed: Sequence[ScoredUpload]) -> str:
     if not failed:
         return ""
     items = "".join(f"<li><b>{escape(item.name)}</b>: {escape(item.score.error or '')}</li>" for item in failed)
@@ -72,7 +78,7 @@ def map_legend(limits: tuple[float, float]) -> str:
     return (
         '<div class="dpiqa-legend"><p>In the quality map, <b>purple</b> is a low local quality, <b>white</b> is in '
         "between, and <b>green</b> is a high one. It does not show reliably where a photo is damaged.</p>"
-        f'<div class="dpiqa-colours" style="background:linear-gradient(90deg,{BAD},{MIDDLING},{GOOD})"></div>'
+        '<div class="dpiqa-colours"></div>'
         f"<p><span>bad: {low:.2f} or less</span><span>good: {high:.2f} or more</span></p></div>"
     )
 

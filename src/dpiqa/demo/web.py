@@ -14,29 +14,30 @@ from starlette.concurrency import run_in_threadpool
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 
+from ..scoring.colours import CSS_VARIABLES
 from ..scoring.scorer import Scorer
 from .app import build_demo
 from .gate import Gate
-from .limits import DELETE_AFTER, DELETE_EVERY, MAX_FILE_BYTES, MAX_SESSIONS
+from .limits import MAX_SESSIONS, PUBLIC, Limits
 from .storage import files_now, remove_older
 
 _FONTS = ["system-ui", "sans-serif"]
 
 
-def build_web_app(scorer: Scorer, *, delete_cache: tuple[int, int] = (DELETE_EVERY, DELETE_AFTER)) -> FastAPI:
+def build_web_app(scorer: Scorer, limits: Limits = PUBLIC) -> FastAPI:
     """Builds what a web server such as uvicorn serves: the page and its endpoints, within limits.
 
     Args:
         scorer: What scores. In public it must have the limits of [`dpiqa.demo.limits`], as in [`dpiqa.demo.serve`].
-        delete_cache: (seconds between two clearings of the temporary folder, age in seconds of the files that go).
+        limits: How much it takes, and how long it keeps it.
     """
-    demo = build_demo(scorer, delete_cache=delete_cache)
+    demo = build_demo(scorer, limits)
     demo.state_session_capacity = MAX_SESSIONS
 
     @contextlib.asynccontextmanager
     async def clearing(_: FastAPI) -> AsyncIterator[None]:
         # What is there at the start are the examples.
-        task = asyncio.create_task(_clear(*delete_cache, files_now()))
+        task = asyncio.create_task(_clear(limits, files_now()))
         yield
         task.cancel()
 
@@ -46,9 +47,9 @@ def build_web_app(scorer: Scorer, *, delete_cache: tuple[int, int] = (DELETE_EVE
         outer,
         demo,
         path="/",
-        app_kwargs={"middleware": [Middleware(Gate)]},
+        app_kwargs={"middleware": [Middleware(Gate, limits=limits)]},
         root_path=os.environ.get("GRADIO_ROOT_PATH", ""),
-        max_file_size=MAX_FILE_BYTES,
+        max_file_size=limits.max_file_bytes,
         show_error=False,
         enable_monitoring=False,
         ssr_mode=False,
@@ -57,11 +58,12 @@ def build_web_app(scorer: Scorer, *, delete_cache: tuple[int, int] = (DELETE_EVE
         # No fonts from other servers.
         theme=gr.themes.Default(primary_hue="green", font=_FONTS, font_mono=["ui-monospace", "monospace"]),
         head_paths=Path(__file__).with_name("head.html"),
+        css=f".gradio-container {{ {CSS_VARIABLES} }}",
         css_paths=Path(__file__).with_name("style.css"),
     )
 
 
-async def _clear(every: float, after: float, keep: frozenset[Path]) -> None:
+async def _clear(limits: Limits, keep: frozenset[Path]) -> None:
     while True:
-        await asyncio.sleep(every)
-        await run_in_threadpool(remove_older, after, keep)
+        await asyncio.sleep(limits.delete_every)
+        await run_in_threadpool(remove_older, limits.delete_after, keep)

@@ -7,8 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from PIL import Image, ImageOps
 
-# Bad, middling, good: told apart with every kind of colour vision, and in grey.
-BAD, MIDDLING, GOOD = "#8e0152", "#f7f7f7", "#276419"
+from .colours import BAD, GOOD, MIDDLING
 
 
 def colour_range(score_quantiles: Sequence[float] | None) -> tuple[float, float]:
