@@ -1,6 +1,7 @@
 """Bursts, and the best photo of each."""
 
 import pytest
+from PIL import Image
 
 from dpiqa.culling.bursts import best_of_groups, burst_groups
 from support.pictures import landscape
@@ -14,6 +15,17 @@ def test_photos_of_one_scene_are_a_burst(tmp_path):
     second.save(paths[1])
     first.resize((480, 320)).save(paths[2], quality=60)
     assert burst_groups(paths) == [0, 1, 0]
+
+
+def test_photos_that_show_next_to_nothing_are_no_burst(tmp_path):
+    pytest.importorskip("imagehash")
+    paths = []
+    for name, colour in (("dawn.png", "orange"), ("snow.png", "white")):
+        photo = Image.new("RGB", (320, 240), colour)
+        photo.putpixel((160, 120), (0, 0, 0))
+        photo.save(tmp_path / name)
+        paths.append(str(tmp_path / name))
+    assert burst_groups(paths) == [0, 1]
 
 
 def test_no_photos_are_no_bursts():

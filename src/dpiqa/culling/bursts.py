@@ -5,14 +5,17 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from ..data.scenes import scene_groups, scene_hashes
+import numpy as np
+
+from ..data.scenes import MAX_DISTANCE, scene_groups, scene_hashes
 
 
 def burst_groups(paths: Sequence[str]) -> list[int]:
     """Groups photos that show nearly the same picture (needs the `imagehash` package).
 
-    Photos are in one group when a chain of near-duplicates leads from one to the other. Their hashes are kept, so that
-    a second call does not open them again (see [`dpiqa.data.scenes.scene_hashes`]).
+    Photos are in one group when a chain of near-duplicates leads from one to the other. A photo that shows next to
+    nothing, such as a bird in the sky, has a group of its own: its hash is near to those of all such photos. Hashes are
+    kept, so that a second call does not open the photos again (see [`dpiqa.data.scenes.scene_hashes`]).
 
     Args:
         paths: (photos,) files. One that cannot be opened is in a group with its copies.
@@ -27,9 +30,13 @@ def burst_groups(paths: Sequence[str]) -> list[int]:
 
     if not paths:
         return []
-    groups = scene_groups(scene_hashes([{"bytes": None, "path": path} for path in paths])).tolist()
+    hashes = scene_hashes([{"bytes": None, "path": path} for path in paths])
+    bits = hashes.sum(axis=1)
+    is_empty = np.minimum(bits, hashes.shape[1] - bits) <= MAX_DISTANCE
+    groups = scene_groups(hashes)
+    groups[is_empty] = len(paths) + np.flatnonzero(is_empty)
     number: dict[int, int] = {}
-    return [number.setdefault(group, len(number)) for group in groups]
+    return [number.setdefault(group, len(number)) for group in groups.tolist()]
 
 
 def best_of_groups(groups: Sequence[int], scores: Sequence[float | None]) -> list[bool]:
