@@ -14,8 +14,9 @@ def burst_groups(paths: Sequence[str]) -> list[int]:
     """Groups photos that show nearly the same picture (needs the `imagehash` package).
 
     Photos are in one group when a chain of near-duplicates leads from one to the other. A photo that shows next to
-    nothing, such as a bird in the sky, has a group of its own: its hash is near to those of all such photos. Hashes are
-    kept, so that a second call does not open the photos again (see [`dpiqa.data.scenes.scene_hashes`]).
+    nothing, such as a bird in the sky, has a group of its own: its hash is near to those of all such photos.
+
+    Hashes are kept, so that a second call does not open the photos again (see [`dpiqa.data.scenes.scene_hashes`]).
 
     Args:
         paths: (photos,) files. One that cannot be opened is in a group with its copies.
