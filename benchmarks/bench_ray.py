@@ -82,11 +82,11 @@ def with_ray(scorer: Scorer, inputs: Inputs, count: int, workers: int) -> tuple[
     with tempfile.TemporaryDirectory() as output:
         start = time.time()
         # A few files at least, since they tell when their rows were written.
-        rows_per_file = min(count // 10, 250 * workers)
+        rows_per_file = max(1, min(count // 10, 250 * workers))
         score_inputs(scorer, None, inputs, f"{output}/scores", workers=workers, rows_per_file=rows_per_file)
         files = sorted((path.stat().st_mtime, path) for path in Path(output, "scores").glob("*.parquet"))
         rows = np.cumsum([pq.read_metadata(path).num_rows for _, path in files])
-    late = max(1, np.searchsorted(rows, 0.75 * count))
+    late = max(1, int(np.searchsorted(rows, 0.75 * count)))
     return float((rows[late] - rows[0]) / (files[late][0] - files[0][0])), files[0][0] - start
 
 
