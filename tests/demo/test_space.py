@@ -160,13 +160,6 @@ def test_the_address_of_the_environment_decides_too(served, monkeypatch):
     assert served[-1] == PUBLIC
 
 
-def test_its_front_matter_is_what_the_hub_expects():
-    front_matter = metadata_load(SPACE / "README.md")
-    assert front_matter["sdk"] == "gradio"
-    assert (SPACE / front_matter["app_file"]).is_file()
-    assert len(front_matter["short_description"]) <= 60
-
-
 @pytest.mark.parametrize("name", ["dpiqa-demo", "iqa-correlation"])
 def test_gradio_is_a_version_that_the_gate_was_tested_with(name):
     [allowed] = [line for line in setup_arguments()["extras_require"]["demo"] if line.startswith("gradio")]
