@@ -23,7 +23,7 @@ check-models:
 	$(QUICK) tests/models tests/scoring
 
 check-rest:
-	$(QUICK) tests/test_rooms.py tests/test_packaging.py tests/data tests/evaluation tests/hub
+	$(QUICK) tests/test_rooms.py tests/test_packaging.py tests/test_licences.py tests/data tests/evaluation tests/hub
 
 # Everything, with the coverage of the code.
 test: quality
