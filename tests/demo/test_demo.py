@@ -35,7 +35,9 @@ from support.hub_cache import add_to_cache
 from support.images import encoded
 
 # gradio's own, in its server's threads.
-pytestmark = pytest.mark.filterwarnings("ignore:.*no_silent_downcasting", "ignore::ResourceWarning")
+pytestmark = pytest.mark.filterwarnings(
+    "ignore:.*no_silent_downcasting", "ignore:The copy keyword is deprecated", "ignore::ResourceWarning"
+)
 
 REFUSED = "Only uploaded photos are taken: no paths, no URLs."
 
