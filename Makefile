@@ -9,7 +9,7 @@ PYTEST = HF_HUB_OFFLINE=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest
 
 QUICK = $(PYTEST) -q -m "not slow and not fuzz"
 
-.PHONY: demo check check-models check-rest test coverage test-lowest test-core test-integrations test-these test-others test-ray quality style docs bench clean
+.PHONY: demo check check-models check-rest test coverage test-lowest test-core test-integrations test-these test-others test-ray quality style docs bench dist test-wheel clean
 
 # Scores real photographs and their distorted twins: demo/scores.csv and demo/contact_sheet.png.
 demo: $(VENV)/ready
@@ -23,7 +23,7 @@ check-models:
 	$(QUICK) tests/models tests/scoring
 
 check-rest:
-	$(QUICK) tests/test_rooms.py tests/test_packaging.py tests/data tests/evaluation tests/hub
+	$(QUICK) tests/test_rooms.py tests/test_packaging.py tests/test_licences.py tests/data tests/evaluation tests/hub
 
 # Everything.
 test: quality
@@ -79,6 +79,19 @@ docs: $(VENV)/ready
 	$(BIN)/mkdocs build --strict
 	! grep -rlE '\[<code>' --include='*.html' site  # a reference that is no link
 
+# Wheel and sdist of what git knows, in dist/, and what is in them.
+dist: .venv-dist/ready
+	rm -rf build dist
+	.venv-dist/bin/python -m build
+	.venv-dist/bin/twine check --strict dist/*
+	$(PYTHON) tests/support/distributions.py dist
+
+# The wheel in an empty environment, away from this folder, scores a photo.
+test-wheel: dist
+	rm -rf .venv-wheel
+	$(MAKE) .venv-wheel/ready
+	cd .venv-wheel && bin/python -I $(CURDIR)/tests/support/score_installed.py
+
 bench: $(VENV)/ready
 	for script in benchmarks/bench_*.py; do HF_HUB_OFFLINE=1 $(BIN)/python $$script || exit 1; done
 
@@ -96,6 +109,14 @@ bench: $(VENV)/ready
 .venv-integrations/ready: setup.py
 	$(call install,-e ".[test$(,)integrations]")
 
+.venv-dist/ready:
+	$(PYTHON) -m venv $(@D)
+	$(@D)/bin/pip install --quiet build twine
+	touch $@
+
+.venv-wheel/ready:
+	$(call install,$(CURDIR)/dist/*.whl)
+
 , := ,
 # The CPU build of torch where pip is set up to offer it, then from PyTorch's own index, else whatever pip offers.
 define install
@@ -108,4 +129,4 @@ define install
 endef
 
 clean:
-	rm -rf .venv .venv-lowest .venv-core .venv-integrations build dist site demo
+	rm -rf .venv .venv-lowest .venv-core .venv-integrations .venv-dist .venv-wheel build dist site demo

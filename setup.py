@@ -6,6 +6,8 @@ from pathlib import Path
 from setuptools import find_packages, setup
 
 root = Path(__file__).parent
+# The one place for the address; tests/test_packaging.py compares the other files that name it.
+repository = "https://github.com/dpiqa/dpiqa"
 version = re.search(r'__version__ = "(.+)"', (root / "src/dpiqa/version.py").read_text()).group(1)
 
 # Lower bounds are what `make test-lowest` passes with.
@@ -69,16 +71,28 @@ setup(
     long_description=(root / "README.md").read_text(encoding="utf-8"),
     long_description_content_type="text/markdown",
     author="The dpiqa authors",
+    url=repository,
+    project_urls={
+        "Documentation": f"{repository}/tree/main/docs",
+        "Changelog": f"{repository}/blob/main/CHANGELOG.md",
+        "Issues": f"{repository}/issues",
+        "Paper": "https://arxiv.org/abs/2405.19996",
+    },
     license="Apache-2.0",
-    license_files=["LICENSE"],
+    license_files=["LICENSE", "THIRD_PARTY.md"],
     keywords=["image quality assessment", "IQA", "diffusion", "distillation", "no-reference", "pytorch"],
     classifiers=[
         "Development Status :: 4 - Beta",
+        "Environment :: Console",
+        "Intended Audience :: Developers",
         "Intended Audience :: Science/Research",
+        "Operating System :: POSIX :: Linux",
         "Programming Language :: Python :: 3",
+        "Programming Language :: Python :: 3 :: Only",
         "Programming Language :: Python :: 3.11",
         "Programming Language :: Python :: 3.12",
         "Programming Language :: Python :: 3.13",
+        "Topic :: Scientific/Engineering :: Artificial Intelligence",
         "Topic :: Scientific/Engineering :: Image Processing",
         "Typing :: Typed",
     ],

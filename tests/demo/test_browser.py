@@ -9,11 +9,14 @@ import pytest
 from dpiqa import Scorer
 from support import browser
 from support.demo_app import running
+from support.pictures import landscape
 
 pytest.importorskip("playwright")
 pytestmark = [
     pytest.mark.skipif(not browser.CHROMIUM.exists(), reason=f"no {browser.CHROMIUM}: apt install chromium"),
-    pytest.mark.filterwarnings("ignore:.*no_silent_downcasting", "ignore::ResourceWarning"),
+    pytest.mark.filterwarnings(
+        "ignore:.*no_silent_downcasting", "ignore:The copy keyword is deprecated", "ignore::ResourceWarning"
+    ),
 ]
 
 
@@ -74,15 +77,21 @@ def test_the_map_slides_by_pointer_and_by_keyboard(page, pictures):
     page.get_by_label("range slider for Show the map (0) or the photo (100)").focus()
     for _ in range(20):
         page.keyboard.press("ArrowRight")
-    page.wait_for_function("document.querySelectorAll('#dpiqa-map img')[1].style.clipPath.includes('70%')")
+    page.wait_for_function("document.querySelectorAll('#dpiqa-map img')[1].style.clipPath.includes('20%')")
     handle = page.locator("#dpiqa-map .inner")
     handle.scroll_into_view_if_needed()
     box = handle.bounding_box()
     page.mouse.move(box["x"], box["y"] + box["height"] / 2)
     page.mouse.down()
-    page.mouse.move(box["x"] - 100, box["y"] + box["height"] / 2, steps=5)
+    page.mouse.move(box["x"] + 100, box["y"] + box["height"] / 2, steps=5)
     page.mouse.up()
-    assert handle_position(page) < 60
+    assert handle_position(page) > 30
+
+
+def test_the_whole_map_is_shown_first(page, pictures):
+    browser.score_photo(page, pictures["blurred"])
+    page.wait_for_function("document.querySelectorAll('#dpiqa-map img')[1]?.style.clipPath.endsWith(' 0%)')")
+    assert page.get_by_label("number input for Show the map (0) or the photo (100)").input_value() == "0"
 
 
 def test_pictures_have_alternative_texts(page, pictures):
@@ -137,3 +146,39 @@ def test_tabs_are_reached_by_keyboard(page):
 def test_nothing_is_wider_than_the_screen(page, pictures):
     browser.score_photo(page, pictures["hills"])
     assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
+
+
+desktop = pytest.mark.parametrize("page", [(1280, 900)], ids=["desktop"], indirect=True)
+
+
+@desktop
+def test_a_spoiled_example_shows_what_is_bad(page):
+    pytest.importorskip("sklearn")
+    page.locator("#dpiqa-examples button").last.click()
+    page.locator(".dpiqa-card:visible").first.wait_for()
+    assert float(page.locator(".dpiqa-score b").first.inner_text()) < 0.5
+
+
+@desktop
+def test_a_heic_file_is_taken_and_the_page_says_where_it_is_shown(page, tmp_path):
+    pillow_heif = pytest.importorskip("pillow_heif")
+    pillow_heif.from_pillow(landscape()).save(tmp_path / "IMG_1.HEIC")
+    browser.score_photo(page, tmp_path / "IMG_1.HEIC")
+    assert "960 x 640 pixels" in page.locator(".dpiqa-card").first.inner_text()
+    page.get_by_alt_text("The photo is under its quality map").wait_for()
+
+
+@desktop
+def test_a_photo_is_pasted(page, url):
+    page.context.grant_permissions(["clipboard-read", "clipboard-write"], origin=url)
+    page.evaluate(
+        """async () => {
+            const canvas = new OffscreenCanvas(64, 48);
+            canvas.getContext("2d").fillRect(0, 0, 32, 48);
+            const picture = await canvas.convertToBlob({ type: "image/png" });
+            await navigator.clipboard.write([new ClipboardItem({ "image/png": picture })]);
+        }"""
+    )
+    page.get_by_label("Paste from clipboard").first.click()
+    page.locator(".dpiqa-card:visible").first.wait_for()
+    assert "64 x 48 pixels" in page.locator(".dpiqa-card").first.inner_text()

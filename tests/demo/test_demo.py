@@ -35,7 +35,9 @@ from support.hub_cache import add_to_cache
 from support.images import encoded
 
 # gradio's own, in its server's threads.
-pytestmark = pytest.mark.filterwarnings("ignore:.*no_silent_downcasting", "ignore::ResourceWarning")
+pytestmark = pytest.mark.filterwarnings(
+    "ignore:.*no_silent_downcasting", "ignore:The copy keyword is deprecated", "ignore::ResourceWarning"
+)
 
 REFUSED = "Only uploaded photos are taken: no paths, no URLs."
 
@@ -411,6 +413,9 @@ class TestLimits:
         assert event == "error"
         assert answer["error"].startswith("These photos have 1,470 megapixels together, and a request may have 360: ")
 
+    def test_an_example_that_is_not_there(self, url):
+        assert "There is no such example." in _choose_example(url, 4, "missing")
+
     def test_the_page_has_that_budget_too(self, url):
         large = file_data(upload(url, encoded(Image.new("1", (7000, 7000)), "PNG")))
         config = httpx.get(f"{url}config").json()
@@ -513,11 +518,14 @@ class TestLimits:
                 list(pool.map(leave, range(60)))
             assert call(url, "score", data)[0] == "complete"
 
-    def test_temporary_files_are_deleted(self, scorer, tmp_path, photo):
+    def test_temporary_files_are_deleted_and_examples_stay(self, scorer, tmp_path, photo):
         with running(scorer, tmp_path / "cleared", limits=replace(PUBLIC, delete_every=1, delete_after=1)) as url:
+            _choose_example(url, 0, "before")
             path = Path(upload(url, encoded(photo, "PNG")))
             call(url, "score", file_data(str(path)))
             _wait_until_gone(path.parent)
+            assert "china.jpg" in _choose_example(url, 0, "after")
+            assert (tmp_path / "cleared" / "examples" / "china.jpg").is_file()
 
     def test_files_of_uploads_that_failed_are_deleted(self, scorer, tmp_path):
         """gradio knows nothing of them."""
@@ -728,6 +736,16 @@ def _raw(url, head, body=b""):
         while chunk := connection.recv(65536):
             answer += chunk
     return int(answer.split()[1]), answer
+
+
+def _choose_example(url, number, session):
+    """Clicks on an example; returns what the page gets."""
+    config = httpx.get(f"{url}config").json()
+    [examples] = [part["id"] for part in config["components"] if part["props"].get("elem_id") == "dpiqa-examples"]
+    [event] = [event["id"] for event in config["dependencies"] if event["inputs"] == [examples]]
+    body = {"data": [number], "fn_index": event, "session_hash": session}
+    httpx.post(f"{url}gradio_api/queue/join", json=body).raise_for_status()
+    return _messages(url, session)
 
 
 def _messages(url, session):

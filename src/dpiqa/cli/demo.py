@@ -19,7 +19,13 @@ def demo(
             show_default="the bundled student",
         ),
     ] = None,
-    host: Annotated[str | None, typer.Option(help="Address to listen on.", show_default="this machine only")] = None,
+    host: Annotated[
+        str | None,
+        typer.Option(
+            help="Address to listen on. Where others reach it, the app has the limits of the Space.",
+            show_default="this machine only",
+        ),
+    ] = None,
     port: Annotated[
         int | None, typer.Option(min=1, max=65535, help="Port.", show_default="the first free one from 7860")
     ] = None,

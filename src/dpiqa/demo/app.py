@@ -120,6 +120,7 @@ def _rank_tab(scorer: Scorer, limits: Limits) -> None:
         label=f"Up to {limits.max_photos:,} photos",
         file_count="multiple",
         file_types=SUFFIXES,
+        height=320,  # from there on, the list of names scrolls
         elem_id="dpiqa-photos",
     )
     gallery = gr.Gallery(

@@ -5,18 +5,16 @@ from __future__ import annotations
 import importlib.util
 from pathlib import Path
 
-from PIL import Image
-
 from ..data.distortions import Strengths, distort_mixed
 from ..models.images import open_image
 
 LABEL = "Or one of these: photographs by danielbuechele and vultilion (CC BY 2.0), and two that we spoiled"
-_BLUR = Strengths(blur=60)
-_BAD_CAMERA = Strengths(jpeg=90, noise=30, shrink=60)
+_BLURRED = Strengths(blur=60)
+_BAD_CAMERA = Strengths(jpeg=90, noise=30, shrink=80)
 
 
 def write_examples(folder: Path) -> list[Path]:
-    """Writes the examples; the spoiled ones show what is low in a quality map.
+    """Writes the examples; the spoiled ones have quality maps with purple in them.
 
     Args:
         folder: Where they go.
@@ -32,7 +30,7 @@ def write_examples(folder: Path) -> list[Path]:
     pictures = {
         "china": china,
         "flower": flower,
-        "half_blurred": _left_half_from(distort_mixed(china, _BLUR), china),
+        "blurred": distort_mixed(china, _BLURRED),
         "bad_camera": distort_mixed(flower, _BAD_CAMERA),
     }
     folder.mkdir(parents=True, exist_ok=True)
@@ -40,10 +38,3 @@ def write_examples(folder: Path) -> list[Path]:
     for path, picture in zip(paths, pictures.values(), strict=True):
         picture.save(path, quality=95)
     return paths
-
-
-def _left_half_from(spoiled: Image.Image, photo: Image.Image) -> Image.Image:
-    half = (0, 0, photo.width // 2, photo.height)
-    mixed = photo.copy()
-    mixed.paste(spoiled.crop(half), half)
-    return mixed
