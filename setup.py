@@ -10,6 +10,14 @@ root = Path(__file__).parent
 repository = "https://github.com/dpiqa/dpiqa"
 version = re.search(r'__version__ = "(.+)"', (root / "src/dpiqa/version.py").read_text()).group(1)
 
+
+def with_full_links(text: str) -> str:
+    """The README as PyPI shows it: links to files, and pictures, lead to the repository."""
+    pages, pictures = f"{repository}/blob/main/", f"{repository}/raw/main/"
+    relative = re.compile(r"(!?)\[([^]]*)\]\((?!https?://|#)([^)]+)\)")
+    return relative.sub(lambda link: f"{link[1]}[{link[2]}]({pictures if link[1] else pages}{link[3]})", text)
+
+
 # Lower bounds are what `make test-lowest` passes with.
 extras = {
     "demo": [
@@ -68,7 +76,7 @@ setup(
     name="dpiqa",
     version=version,
     description="Blind image quality assessment with diffusion priors, and a small student that is fast on a CPU",
-    long_description=(root / "README.md").read_text(encoding="utf-8"),
+    long_description=with_full_links((root / "README.md").read_text(encoding="utf-8")),
     long_description_content_type="text/markdown",
     author="The dpiqa authors",
     url=repository,

@@ -79,6 +79,16 @@ class TestRelease:
         named = re.findall(r"https://github\.com/[\w.-]+/dpiqa\b", addresses)
         assert set(named) == {SETUP["url"]}
 
+    def test_links_and_pictures_work_on_pypi_and_lead_to_files_that_exist(self):
+        shown = re.findall(r"(!?)\[[^]]*\]\(([^)]+)\)", SETUP["long_description"])
+        ours = [(picture, address.removeprefix(SETUP["url"])) for picture, address in shown if SETUP["url"] in address]
+        assert all(address.startswith("https://") for _, address in shown)
+        assert {picture for picture, _ in ours} == {"", "!"}
+        for picture, path in ours:
+            prefix = "/raw/main/" if picture else "/blob/main/"
+            assert path.startswith(prefix)
+            assert (ROOT / path.removeprefix(prefix).partition("#")[0]).is_file()
+
     @pytest.mark.parametrize("name", ["LICENSE", "THIRD_PARTY.md"])
     def test_the_licences_are_shipped(self, name):
         assert name in SETUP["license_files"]
