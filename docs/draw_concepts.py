@@ -6,6 +6,7 @@ Sizes come from the configurations, so that a diagram cannot say something else 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import matplotlib.pyplot as plt
 from matplotlib.axes import Axes
@@ -20,6 +21,7 @@ DATA, FROZEN, TRAINED, LOSS = "#ffffff", "#d5dae3", "#bfe3cc", "#f6d5b8"
 
 
 def main() -> None:
+    """Draws all diagrams into the assets."""
     plt.rcParams.update({"svg.hashsalt": "dpiqa", "font.size": 11, "font.family": "DejaVu Sans"})
     for draw in (teacher, adapters, distillation, student):
         figure = draw()
@@ -52,13 +54,8 @@ def teacher() -> plt.Figure:
     arrow(axes, (4.5, 0.9), (6.4, 1.5), "a map for each\ndown block", bend=0.2, at=(5.9, 0.65))
     arrow(axes, (4.5, 4.7), (6.9, 4.1), "read in every\ncross-attention", bend=-0.2, at=(6.3, 4.98))
     arrow(axes, (7.9, 3.55), (8.9, 3.55))
-    note(
-        axes,
-        8.4,
-        4.72,
-        "outputs of the up blocks:\n" + ",\n".join((", ".join(outputs[:2]), ", ".join(outputs[2:]))),
-        9,
-    )
+    lines = ("outputs of the up blocks:", ", ".join(outputs[:2]), ", ".join(outputs[2:]))
+    note(axes, 8.4, 4.72, "\n".join(lines), 9)
     arrow(axes, (9.5, 3.05), (9.5, 2.5))
     arrow(axes, (10.15, 2.0), (10.55, 2.0))
     legend(axes, 8.9, 0.3, (TRAINED, "trained"), (FROZEN, "stays as it is"), (DATA, "numbers"))
@@ -70,7 +67,8 @@ def adapters() -> plt.Figure:
     config = DPIQAConfig()
     unet: dict = config.unet_config or {}
     adapter: dict = config.image_adapter_config or {}
-    width, side = unet["cross_attention_dim"], config.image_size // adapter["downscale_factor"]
+    width, factor = unet["cross_attention_dim"], adapter["downscale_factor"]
+    side = config.image_size // factor
     figure, axes = card(12, 5.0)
     note(axes, 0.3, 4.62, "Text adapter", 12, "left", "bold")
     box(axes, 0.3, 3.2, 2.1, 0.95, f"embeddings E\n{config.num_prompts:,}x{width}", DATA)
@@ -81,21 +79,12 @@ def adapters() -> plt.Figure:
     note(axes, 10.15, 3.67, "+", 13)
     for start, end in ((2.4, 3.1), (4.3, 4.8), (6.0, 6.5), (7.7, 8.2), (9.5, 9.93)):
         arrow(axes, (start, 3.67), (end, 3.67))
-    arrow(axes, (1.35, 4.15), (10.15, 3.89), bend=-0.09)
+    arrow(axes, (1.35, 4.15), (10.15, 3.89), bend=-0.12)
     arrow(axes, (10.37, 3.67), (11.05, 3.67))
     note(axes, 11.1, 3.67, "UNet", 11, "left")
     note(axes, 0.3, 2.42, "Image adapter", 12, "left", "bold")
     box(axes, 0.3, 1.0, 1.5, 0.95, f"photo\n{size(3, config.image_size)}", DATA)
-    box(
-        axes,
-        2.3,
-        1.0,
-        1.9,
-        0.95,
-        f"{adapter['downscale_factor']}x{adapter['downscale_factor']} pixels\nbecome channels",
-        DATA,
-        9,
-    )
+    box(axes, 2.3, 1.0, 1.9, 0.95, f"{factor}x{factor} pixels\nbecome channels", DATA, 9)
     arrow(axes, (1.8, 1.47), (2.3, 1.47))
     for level, channels in enumerate(adapter["channels"]):
         left = 4.7 + 1.85 * level
@@ -170,28 +159,34 @@ def scene(axes: Axes, left: float, bottom: float, width: float, height: float) -
 
 
 def card(width: float, height: float) -> tuple[plt.Figure, Axes]:
+    """A light card of this size in inches, which are the units of the axes."""
     figure = plt.figure(figsize=(width, height))
     axes = figure.add_axes((0, 0, 1, 1))
     axes.set(xlim=(0, width), ylim=(0, height), aspect="equal")
     axes.axis("off")
-    style = "round,pad=0,rounding_size=0.2"
-    axes.add_patch(
-        FancyBboxPatch((0.04, 0.04), width - 0.08, height - 0.08, boxstyle=style, facecolor=PAPER, edgecolor="none")
-    )
+    _rounded(axes, 0.04, 0.04, width - 0.08, height - 0.08, 0.2, facecolor=PAPER, edgecolor="none")
     return figure, axes
 
 
 def box(
     axes: Axes, left: float, bottom: float, width: float, height: float, text: str, color: str, points: int = 11
 ) -> None:
-    style = "round,pad=0,rounding_size=0.1"
-    axes.add_patch(FancyBboxPatch((left, bottom), width, height, boxstyle=style, facecolor=color, edgecolor=LINE))
+    """A part of a model, or numbers."""
+    _rounded(axes, left, bottom, width, height, 0.1, facecolor=color, edgecolor=LINE)
     note(axes, left + width / 2, bottom + height / 2, text, points)
+
+
+def _rounded(
+    axes: Axes, left: float, bottom: float, width: float, height: float, radius: float, **colors: Any
+) -> None:
+    style = f"round,pad=0,rounding_size={radius}"
+    axes.add_patch(FancyBboxPatch((left, bottom), width, height, boxstyle=style, **colors))
 
 
 def note(
     axes: Axes, x: float, y: float, text: str, points: int = 10, align: str = "center", weight: str = "normal"
 ) -> None:
+    """Text, vertically about y."""
     axes.text(x, y, text, ha=align, va="center", fontsize=points, color=INK, weight=weight, linespacing=1.35)
 
 
@@ -204,32 +199,23 @@ def arrow(
     bend: float = 0.0,
     at: tuple[float, float] | None = None,
 ) -> None:
-    style = f"arc3,rad={bend}"
-    axes.add_patch(
-        FancyArrowPatch(
-            start,
-            end,
-            connectionstyle=style,
-            arrowstyle="-|>",
-            mutation_scale=13,
-            color=LINE,
-            lw=1.4,
-            shrinkA=0,
-            shrinkB=1,
-        )
-    )
+    """What goes from one part to the next, with a text above its middle or elsewhere."""
+    look: dict[str, Any] = {"arrowstyle": "-|>", "mutation_scale": 13, "color": LINE, "lw": 1.4}
+    axes.add_patch(FancyArrowPatch(start, end, connectionstyle=f"arc3,rad={bend}", shrinkA=0, shrinkB=1, **look))
     if text:
         x, y = at or ((start[0] + end[0]) / 2, (start[1] + end[1]) / 2 + 0.42)
         note(axes, x, y, text, 9)
 
 
 def legend(axes: Axes, left: float, bottom: float, *entries: tuple[str, str]) -> None:
+    """What the colours mean, one below the other."""
     for index, (color, text) in enumerate(reversed(entries)):
         axes.add_patch(Rectangle((left, bottom + 0.35 * index), 0.2, 0.2, facecolor=color, edgecolor=LINE))
         note(axes, left + 0.28, bottom + 0.35 * index + 0.1, text, 9, "left")
 
 
 def size(channels: int, side: int) -> str:
+    """Channels and sides, as people write them."""
     return f"{channels}x{side}x{side}"
 
 
