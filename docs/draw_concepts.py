@@ -75,13 +75,13 @@ def adapters() -> plt.Figure:
     for x, name in ((3.1, "linear"), (4.8, "GELU"), (6.5, "linear")):
         box(axes, x, 3.2, 1.2, 0.95, name, TRAINED if name == "linear" else DATA)
     box(axes, 8.2, 3.2, 1.3, 0.95, f"x gamma\n({width} factors)", TRAINED, 9)
-    axes.add_patch(Circle((10.15, 3.67), 0.22, facecolor=DATA, edgecolor=LINE))
-    note(axes, 10.15, 3.67, "+", 13)
-    for start, end in ((2.4, 3.1), (4.3, 4.8), (6.0, 6.5), (7.7, 8.2), (9.5, 9.93)):
+    axes.add_patch(Circle((10.5, 3.67), 0.22, facecolor=DATA, edgecolor=LINE))
+    note(axes, 10.5, 3.67, "+", 13)
+    for start, end in ((2.4, 3.1), (4.3, 4.8), (6.0, 6.5), (7.7, 8.2), (9.5, 10.28)):
         arrow(axes, (start, 3.67), (end, 3.67))
-    arrow(axes, (1.35, 4.15), (10.15, 3.89), bend=-0.12)
-    arrow(axes, (10.37, 3.67), (11.05, 3.67))
-    note(axes, 11.1, 3.67, "UNet", 11, "left")
+    arrow(axes, (1.35, 4.15), (10.5, 3.89), bend=-0.13)
+    arrow(axes, (10.72, 3.67), (11.2, 3.67))
+    note(axes, 11.25, 3.67, "UNet", 11, "left")
     note(axes, 0.3, 2.42, "Image adapter", 12, "left", "bold")
     box(axes, 0.3, 1.0, 1.5, 0.95, f"photo\n{size(3, config.image_size)}", DATA)
     box(axes, 2.3, 1.0, 1.9, 0.95, f"{factor}x{factor} pixels\nbecome channels", DATA, 9)
