@@ -1,6 +1,7 @@
 """Draws the pictures of gallery.md with the bundled student: `python docs/draw_gallery.py`.
 
-The photographs come with scikit-image and scikit-learn; all else is drawn here. Prints the scores that the page quotes.
+The photographs come with scikit-image and scikit-learn; all else is drawn here. Prints the scores
+that the page quotes.
 """
 
 from __future__ import annotations
@@ -8,7 +9,6 @@ from __future__ import annotations
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import batched
 from pathlib import Path
 
 import numpy as np
@@ -47,7 +47,8 @@ def main() -> None:
     save("best", sheet([ranked[:4]]))
     save("worst", sheet([ranked[-4:][::-1]]))
 
-    save("surprising", sheet([*batched(score(scorer, surprises(photos["china"])), 4)]))
+    tiles = score(scorer, surprises(photos["china"]))
+    save("surprising", sheet([tiles[:4], tiles[4:]]))
 
     rows = []
     for name in ("cat", "coffee"):
