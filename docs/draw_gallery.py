@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -57,10 +57,11 @@ def main() -> None:
     save("twins", sheet(rows, limits))
 
     rows = []
-    for name in ("cat", "china"):
+    for name in ("cat", "rocket"):
+        whole = scorer(photos[name], return_map=True)
         damaged = {kind: damage_right_half(photos[name], *how) for kind, how in TWINS.items()}
         tiles = score(scorer, {f"right half: {kind}": picture for kind, picture in damaged.items()})
-        rows.append([Tile(one.title, one.picture, one.score, halves(one.score.quality_map)) for one in tiles])
+        rows.append([replace(tile, note=change(whole, tile.score)) for tile in tiles])
     save("halves", sheet(rows, limits))
 
 
@@ -96,11 +97,12 @@ def damage_right_half(photo: Image.Image, kind: str, strength: float) -> Image.I
     return damaged
 
 
-def halves(quality_map: np.ndarray | None) -> str:
-    """Mean local quality on the left and on the right."""
-    assert quality_map is not None
-    left, right = np.array_split(quality_map, 2, axis=1)
-    return f"left {left.mean():.2f}, right {right.mean():.2f}"
+def change(before: Score, after: Score) -> str:
+    """How the mean local quality of either half has changed."""
+    if before.quality_map is None or after.quality_map is None:
+        raise TypeError("Expected scores with maps: the student has none.")
+    left, right = np.array_split(after.quality_map - before.quality_map, 2, axis=1)
+    return f"left {left.mean():+.2f}, right {right.mean():+.2f}"
 
 
 def score(scorer: Scorer, pictures: Mapping[str, Image.Image]) -> list[Tile]:
