@@ -187,7 +187,7 @@ def note(
     axes: Axes, x: float, y: float, text: str, points: int = 10, align: str = "center", weight: str = "normal"
 ) -> None:
     """Text, vertically about y."""
-    axes.text(x, y, text, ha=align, va="center", fontsize=points, color=INK, weight=weight, linespacing=1.35)
+    axes.text(x, y, text, ha=align, va="center", fontsize=1.3 * points, color=INK, weight=weight, linespacing=1.35)
 
 
 def arrow(

@@ -23,7 +23,8 @@ HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE.parent / "examples"))
 from demo import TWINS, originals  # type: ignore[import-not-found]  # noqa: E402
 
-CELL, GAP, LINE = (232, 174), 14, 20  # pixels
+# In pixels; large letters, because a page shows the pictures at about two thirds of their size.
+CELL, GAP, LETTER, LINE = (216, 162), 14, 19, 25
 PAPER, INK, GREY = "#f5f6f8", "#1f2430", "#5b6472"
 
 
@@ -60,7 +61,7 @@ def main() -> None:
     for name in ("cat", "rocket"):
         whole = scorer(photos[name], return_map=True)
         damaged = {kind: damage_right_half(photos[name], *how) for kind, how in TWINS.items()}
-        tiles = score(scorer, {f"right half: {kind}": picture for kind, picture in damaged.items()})
+        tiles = score(scorer, {f"right: {kind}": picture for kind, picture in damaged.items()})
         rows.append([replace(tile, note=change(whole, tile.score)) for tile in tiles])
     save("halves", sheet(rows, limits))
 
@@ -119,7 +120,7 @@ def sheet(rows: Sequence[Sequence[Tile]], limits: tuple[float, float] | None = N
     height = CELL[1] * (2 if limits else 1) + lines * LINE + GAP
     width = GAP + max(map(len, rows)) * (CELL[0] + GAP)
     paper = Image.new("RGB", (width, GAP + len(rows) * height + (2 * LINE if limits else 0)), PAPER)
-    draw, font = ImageDraw.Draw(paper), ImageFont.load_default(15)
+    draw, font = ImageDraw.Draw(paper), ImageFont.load_default(LETTER)
     for down, row in enumerate(rows):
         for along, tile in enumerate(row):
             left, top = GAP + along * (CELL[0] + GAP), GAP + down * height
@@ -136,11 +137,11 @@ def sheet(rows: Sequence[Sequence[Tile]], limits: tuple[float, float] | None = N
             draw.text((left, top + 3 + LINE), text, GREY, font)
             draw.text((left, top + 3 + 2 * LINE), tile.note, GREY, font)
     if limits:
-        scale = colour_map(np.linspace(*limits, 256)[None], (240, 14), limits)
+        scale = colour_map(np.linspace(*limits, 256)[None], (240, 17), limits)
         top = paper.height - 2 * LINE + 6
         draw.text((GAP, top - 3), f"map: {limits[0]:.2f}", INK, font)
-        paper.paste(scale, (GAP + 90, top))
-        draw.text((GAP + 90 + 250, top - 3), f"{limits[1]:.2f}", INK, font)
+        paper.paste(scale, (GAP + 110, top))
+        draw.text((GAP + 110 + 250, top - 3), f"{limits[1]:.2f}", INK, font)
     return paper
 
 
