@@ -17,6 +17,7 @@ from dpiqa.models.modeling_dpiqa_student import BACKBONE_STRIDE
 
 ASSETS = Path(__file__).parent / "assets"
 INK, LINE, PAPER = "#1f2430", "#5b6472", "#f5f6f8"  # a light card, which reads well on a light and on a dark page
+LETTERS = 1.3  # a page shows the pictures at about 60 % of their size
 DATA, FROZEN, TRAINED, LOSS = "#ffffff", "#d5dae3", "#bfe3cc", "#f6d5b8"
 
 
@@ -187,7 +188,7 @@ def note(
     axes: Axes, x: float, y: float, text: str, points: int = 10, align: str = "center", weight: str = "normal"
 ) -> None:
     """Text, vertically about y."""
-    axes.text(x, y, text, ha=align, va="center", fontsize=1.3 * points, color=INK, weight=weight, linespacing=1.35)
+    axes.text(x, y, text, ha=align, va="center", fontsize=LETTERS * points, color=INK, weight=weight, linespacing=1.35)
 
 
 def arrow(
