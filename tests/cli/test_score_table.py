@@ -45,7 +45,7 @@ def test_of_many_rows_the_best_and_the_worst_are_shown(printed):
     best, worst = text.split("The worst 10")
     assert [f"{number:03d}.jpg" in best for number in (99, 90, 89)] == [True, True, False]
     assert [f"{number:03d}.jpg" in worst for number in (10, 9, 0)] == [False, True, True]
-    assert "All 100 rows are in a file with -o scores.csv" in text
+    assert "To see all 100 rows, write a file (-o scores.csv)" in text
     assert len(text.splitlines()) < 50
 
 

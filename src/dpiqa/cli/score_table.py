@@ -54,7 +54,7 @@ def _overview(rows: list[Row], half_width: float | None, block: str) -> Iterator
         first = f", the first {_ERRORS}" if len(failed) > _ERRORS else ""
         yield f"\n[bold]{counted(len(failed), 'error')}{first}[/bold]"
         yield _table(failed[:_ERRORS], half_width)
-    yield f"\nAll {len(rows)} rows are in a file with -o scores.csv, or in a pipe: | less"
+    yield f"\nTo see all {len(rows)} rows, write a file (-o scores.csv) or use a pipe (| less)."
 
 
 def _table(rows: list[Row], half_width: float | None) -> RenderableType:

@@ -47,7 +47,7 @@ function card(photo) {
 function facts(photo) {
   const lines = [];
   if (photo.error === null) {
-    const percentile = photo.percentile === null ? "" : `better than ${Math.round(photo.percentile)} %`;
+    const percentile = photo.percentile === null ? "" : `better than ${Math.floor(photo.percentile)} %`;
     lines.push(element("div", { className: "numbers" }, element("b", {}, photo.score.toFixed(3)), element("span", {}, percentile)));
     if (photo.low !== null) {
       lines.push(element("div", { className: "interval" }, `${photo.low.toFixed(2)} to ${photo.high.toFixed(2)}`));
@@ -350,6 +350,7 @@ at("list").addEventListener("click", openList);
 at("copy").addEventListener("click", copyList);
 at("close").addEventListener("click", () => at("dialog").close());
 at("map")?.addEventListener("input", () => placeMap(null));
+at("more").open = !matchMedia("(max-width: 600px)").matches;
 setUpTheme();
 setUpFilters();
 setUpGrid();

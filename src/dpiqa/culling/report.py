@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import os
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
@@ -134,12 +135,17 @@ class Report:
         scored = [row for row, photo in enumerate(self._photos) if photo["score"] is not None]
         groups = burst_groups([self._paths[row] for row in scored])
         best = best_of_groups(groups, [self._photos[row]["score"] for row in scored])
-        sizes = np.bincount(groups, minlength=1).tolist()
-        numbers: dict[int, int] = {}
+        sizes = Counter(groups)
+        firsts = [
+            (-self._photos[row]["score"], group)
+            for row, group, is_best in zip(scored, groups, best, strict=True)
+            if is_best and sizes[group] > 1
+        ]
+        # Burst 1 is the one with the best photo.
+        numbers = {group: number for number, (_, group) in enumerate(sorted(firsts), 1)}
         for row, group, is_best in zip(scored, groups, best, strict=True):
-            if sizes[group] > 1:
-                number = numbers.setdefault(group, len(numbers) + 1)
-                self._photos[row]["burst"] = {"number": number, "size": sizes[group], "isBest": is_best}
+            if group in numbers:
+                self._photos[row]["burst"] = {"number": numbers[group], "size": sizes[group], "isBest": is_best}
         return len(numbers)
 
 
