@@ -10,6 +10,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import Any
 from urllib.parse import quote
 
@@ -150,12 +151,13 @@ class Report:
 
 
 def check_page(page: Path, *, overwrite: bool = False) -> None:
-    """Looks whether a page can be written, without writing anything.
+    """Looks whether a page can be written, and leaves nothing.
 
     Raises:
         ValueError: When it is not called .html.
         FileNotFoundError: When the folder that it belongs to does not exist.
         FileExistsError: When it exists and must not be replaced, or is a folder.
+        OSError: When nothing can be written there.
     """
     if page.suffix.lower() not in (".html", ".htm"):
         raise ValueError(f"cannot write {page.suffix or 'a file without suffix'}: expected .html")
@@ -165,6 +167,8 @@ def check_page(page: Path, *, overwrite: bool = False) -> None:
         raise FileExistsError(f"{page} is a folder")
     if os.path.lexists(page) and not overwrite:
         raise FileExistsError(f"{page} exists already: name another file, or allow it with --overwrite")
+    with TemporaryFile(dir=page.parent):
+        pass
 
 
 def _burst_by_burst(photos: Iterable[dict[str, Any]]) -> Any:

@@ -25,19 +25,21 @@ def map_picture(photo: Image.Image, quality_map: np.ndarray, limits: tuple[float
     Returns:
         An RGB image: the two pictures, and a legend below each.
     """
-    left = _with_legend(overlay(photo, quality_map, limits), limits, "the same colours for every photo")
+    left = _with_legend(overlay(photo, quality_map, limits), limits, "bad", "good", "the same for every photo")
     own = own_range(quality_map)
-    right = _with_legend(overlay(photo, quality_map, own), own, "this photo's own worst and best")
+    right = _with_legend(overlay(photo, quality_map, own), own, "low", "high", "within this photo")
     both = Image.new("RGB", (left.width + _MARGIN + right.width, left.height), "white")
     both.paste(left, (0, 0))
     both.paste(right, (left.width + _MARGIN, 0))
     return both
 
 
-def _with_legend(picture: Image.Image, limits: tuple[float, float], meaning: str) -> Image.Image:
-    """A picture above its colour scale, the scores at the ends of it and what they are."""
+def _with_legend(
+    picture: Image.Image, limits: tuple[float, float], worst: str, best: str, meaning: str
+) -> Image.Image:
+    """A picture above its colour scale, with the scores at the ends of it."""
     font = ImageFont.load_default(_FONT_SIZE)
-    height = 3 * _MARGIN + _BAR + 2 * _FONT_SIZE
+    height = 3 * _MARGIN + _BAR + _FONT_SIZE
     sheet = Image.new("RGB", (max(picture.width, _MIN_WIDTH), picture.height + height), "white")
     sheet.paste(picture, ((sheet.width - picture.width) // 2, 0))
     draw = ImageDraw.Draw(sheet)
@@ -47,8 +49,8 @@ def _with_legend(picture: Image.Image, limits: tuple[float, float], meaning: str
     end = sheet.width - _MARGIN - round(draw.textlength("  good 0.00", font))
     sheet.paste(_ramp((end - start, _BAR)), (start, top))
     draw.rectangle((start - 1, top - 1, end, top + _BAR), outline=_INK)
-    draw.text((start - 6, top), f"{low} bad", _INK, font, anchor="rt")
-    draw.text((end + 6, top), f"good {high}", _INK, font, anchor="lt")
+    draw.text((start - 6, top), f"{low} {worst}", _INK, font, anchor="rt")
+    draw.text((end + 6, top), f"{best} {high}", _INK, font, anchor="lt")
     draw.text((sheet.width / 2, top + _BAR + _MARGIN), meaning, _INK, font, anchor="mt")
     return sheet
 
