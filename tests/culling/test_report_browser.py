@@ -19,6 +19,12 @@ NUM_MORE = 400
 HOSTILE = "<img src=x onerror=alert(1)>.jpg"
 
 
+def expect(locator):
+    from playwright.sync_api import expect
+
+    return expect(locator)
+
+
 @pytest.fixture(scope="module")
 def url(tmp_path_factory):
     """A report of four drawn photos, two of them a burst, an error, and many photos that went away."""
@@ -53,7 +59,7 @@ def open_page(chromium, url):
         page.set_default_timeout(10_000)
         page.on("request", lambda seen: elsewhere.append(seen.url) if seen.url.startswith("http") else None)
         page.on("pageerror", lambda error: wrong.append(str(error)))
-        page.on("console", lambda message: wrong.append(message.text))
+        page.on("console", lambda message: wrong.append(message.text) if message.type == "error" else None)
         page.on("dialog", lambda dialog: (wrong.append(dialog.message), dialog.dismiss()))
         page.goto(url)
         return page
@@ -114,17 +120,17 @@ def test_down_moves_by_a_row_and_end_to_the_last(page):
 
 def test_filters(page):
     page.locator("#search").fill("SECOND")
-    page.wait_for_function("grid.children.length === 1")
+    expect(page.locator(".card")).to_have_count(1)
     assert names(page) == ["second.jpg"]
     page.locator("#search").fill("")
-    page.get_by_label("Photos").select_option("errors")
-    page.wait_for_function("grid.children.length === 1")
+    page.locator("#which").select_option("errors")
+    expect(page.locator(".card")).to_have_count(1)
     assert page.locator(".wrong").text_content() == "the image data are damaged"
-    page.get_by_label("Photos").select_option("all")
+    page.locator("#which").select_option("all")
     page.get_by_label("Lowest score").fill("0.65")
-    page.wait_for_function("grid.children.length === 3")
-    page.get_by_label("Photos").select_option("best")
-    page.wait_for_function("grid.children.length === 2")
+    expect(page.locator(".card")).to_have_count(3)
+    page.locator("#which").select_option("best")
+    expect(page.locator(".card")).to_have_count(2)
     assert page.locator("#count").text_content() == f"2 of {NUM_MORE + 5} photos shown."
 
 
@@ -132,7 +138,7 @@ def test_folders_and_orders(page):
     folder = page.get_by_label("Folder")
     folder.select_option(index=2)
     page.get_by_label("Order").select_option("worst")
-    page.wait_for_function("document.querySelector('.name').textContent === '0.jpg'")
+    expect(page.locator(".name").first).to_have_text("0.jpg")
     assert page.locator("#count").text_content() == f"{NUM_MORE} of {NUM_MORE + 5} photos shown."
 
 
@@ -173,4 +179,4 @@ def test_cards_are_made_when_they_are_needed(page):
     for _ in range(5):
         page.evaluate("scrollTo(0, document.body.scrollHeight)")
         page.wait_for_timeout(50)
-    page.wait_for_function(f"grid.children.length === {NUM_MORE + 5}")
+    expect(page.locator(".card")).to_have_count(NUM_MORE + 5)

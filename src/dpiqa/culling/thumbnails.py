@@ -59,7 +59,9 @@ class Thumbnails:
             self._unfinished.mkdir()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None):
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         if self.folder is not None:
             shutil.rmtree(self._unfinished, ignore_errors=True)
 

@@ -1,0 +1,62 @@
+"""Pictures of the report in docs/assets: `PYTHONPATH=tests python -m support.report_screenshots docs/assets`.
+
+It shows the photographs of `make demo` and a distorted twin or two of each.
+"""
+
+import sys
+import tempfile
+from pathlib import Path
+
+from dpiqa import Scorer
+from dpiqa.culling.report import Report, Scale
+from dpiqa.data.distortions import distort
+from support import browser
+from support.examples import load_example
+from support.screenshots import save
+
+
+def write_report(folder: Path) -> Path:
+    demo = load_example("demo")
+    paths = []
+    (folder / "photos").mkdir()
+    for number, (name, photo) in enumerate(demo.originals().items()):
+        twins = [list(demo.TWINS)[number % len(demo.TWINS)], *(["JPEG quality 8"] if number < 2 else [])]
+        for variant in ["original", *dict.fromkeys(twins)]:
+            path = folder / "photos" / (f"{name}.jpg" if variant == "original" else f"{name}, {variant}.jpg")
+            (photo if variant == "original" else distort(photo, *demo.TWINS[variant])).save(path, quality=95)
+            paths.append(path)
+    paths.append(folder / "photos" / "broken.jpg")
+    paths[-1].write_bytes(paths[0].read_bytes()[:9000])
+    scorer = Scorer.from_pretrained()
+    with Report(folder / "report.html", len(paths), Scale.of(scorer.config), model="dpiqa-student-lite0") as report:
+        for path, score in zip(paths, scorer.stream(paths, return_map=True), strict=True):
+            report.add(str(path), score)
+        report.finish()
+    return report.page
+
+
+def main(target: Path) -> None:
+    with tempfile.TemporaryDirectory() as name, browser.open_browser() as chromium:
+        url = write_report(Path(name)).as_uri()
+        for theme in ("light", "dark"):
+            for device, width in (("desktop", 1280), ("phone", 390)):
+                is_phone = device == "phone"
+                page = chromium.new_context(
+                    viewport={"width": width, "height": 844},
+                    color_scheme=theme,
+                    has_touch=is_phone,
+                    is_mobile=is_phone,
+                ).new_page()
+                page.goto(url)
+                for number in (0, 3):
+                    tick = page.locator(".tick").nth(number)
+                    tick.tap() if is_phone else tick.click()
+                picture = page.locator(".photo").nth(1)
+                picture.tap(position={"x": 30, "y": 60}) if is_phone else picture.hover()
+                page.wait_for_timeout(500)
+                save(page, target / f"report-{device}-{theme}.webp")
+                page.close()
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))
