@@ -7,12 +7,11 @@ import sys
 import tempfile
 from pathlib import Path
 
-from dpiqa import Scorer
+from dpiqa import Scorer, open_image
 from dpiqa.culling.report import Report, Scale
 from dpiqa.data.distortions import distort
 from support import browser
 from support.examples import load_example
-from support.screenshots import save
 
 
 def write_report(folder: Path) -> Path:
@@ -51,10 +50,11 @@ def main(target: Path) -> None:
                 for number in (0, 3):
                     tick = page.locator(".tick").nth(number)
                     tick.tap() if is_phone else tick.click()
-                picture = page.locator(".photo").nth(1)
-                picture.tap(position={"x": 30, "y": 60}) if is_phone else picture.hover()
+                photo = page.locator(".photo").nth(1)
+                photo.tap(position={"x": 30, "y": 60}) if is_phone else photo.hover()
                 page.wait_for_timeout(500)
-                save(page, target / f"report-{device}-{theme}.webp")
+                picture = open_image(page.screenshot())
+                picture.save(target / f"report-{device}-{theme}.webp", quality=85, method=6)
                 page.close()
 
 
