@@ -186,7 +186,7 @@ class TestMaps:
         (tmp_path / "maps/photos/china_jpg.png").write_bytes(b"mine")
         assert "exists already" in usage_error("score", *arguments, "--model", tiny_checkpoint)
         assert (tmp_path / "maps/photos/china_jpg.png").read_bytes() == b"mine"
-        assert run(*arguments, "--overwrite").stderr == "1 scored by torch in float32\n"
+        assert run(*arguments, "--overwrite").stderr == "1 scored by torch in float32, 1 map written to maps\n"
 
     @pytest.mark.parametrize(
         ("inputs", "folder_of_maps"),
