@@ -161,6 +161,7 @@ function setUpFilters() {
   // By number: the empty value stands for all, and a photo may lie in the folder "".
   FOLDERS.forEach((folder, number) => at("folder").append(element("option", { value: number }, folder || "(this folder)")));
   at("folder").parentElement.hidden = FOLDERS.length < 2;
+  document.querySelector(".scores").hidden = scores.length === 0;
   let waiting = 0;
   for (const id of ["from", "to", "search", "folder", "which", "order"]) {
     at(id).addEventListener("input", () => {
