@@ -1,4 +1,4 @@
-"""Pictures of the report in docs/assets: `PYTHONPATH=tests python -m support.report_screenshots docs/assets`.
+"""Pictures of the report and a map: `PYTHONPATH=tests python -m support.report_screenshots docs/assets`.
 
 It shows the photographs of `make demo` and a distorted twin or two of each.
 """
@@ -10,6 +10,8 @@ from pathlib import Path
 from dpiqa import Scorer, open_image
 from dpiqa.culling.report import Report, Scale
 from dpiqa.data.distortions import distort
+from dpiqa.scoring.map_pictures import map_picture
+from dpiqa.scoring.quality_maps import colour_range
 from support import browser
 from support.examples import load_example
 
@@ -34,7 +36,16 @@ def write_report(folder: Path) -> Path:
     return report.page
 
 
+def save_map(path: Path) -> None:
+    """What `--maps` writes for a photograph."""
+    photo = load_example("demo").originals()["coffee"]
+    scorer = Scorer.from_pretrained()
+    limits = colour_range(scorer.config.score_quantiles)
+    map_picture(photo, scorer(photo, return_map=True).quality_map, limits).save(path, quality=85, method=6)
+
+
 def main(target: Path) -> None:
+    save_map(target / "quality-map.webp")
     with tempfile.TemporaryDirectory() as name, browser.open_browser() as chromium:
         url = write_report(Path(name)).as_uri()
         for theme in ("light", "dark"):
