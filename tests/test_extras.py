@@ -60,6 +60,12 @@ def test_the_ray_engine_names_its_extra(table):
     assert 'pip install ".[ray]"' in result.stderr
 
 
+def test_the_report_names_its_extra(table):
+    result = run("score", table.parent, "--report", table.parent / "report.html")
+    assert result.returncode == 2
+    assert 'pip install ".[cull]"' in result.stderr
+
+
 def test_low_rank_updates_name_their_extra():
     result = run(code="from dpiqa.training.lora import merge_lora; merge_lora('updates')")
     assert 'pip install ".[lora]"' in result.stderr

@@ -136,14 +136,23 @@ class TestMaps:
     def test_they_mirror_the_folder(self, run):
         result = run("photos", "--maps", "maps")
         assert result.exit_code == 0, result.output
-        assert open_image("maps/photos/china.jpg.png").size == (640, 427)
-        assert open_image("maps/photos/sub/flower.png.png").size == (640, 427)
+        assert open_image("maps/photos/china_jpg.png").width > 2 * 640  # two pictures of it
+        assert open_image("maps/photos/sub/flower_png.png")
+        assert "2 maps written to maps" in result.stderr
+
+    def test_photos_that_differ_in_their_suffix_have_maps_of_their_own(self, run, folder, photo):
+        photo.save(folder / "china.png")
+        assert run("photos", "--maps", "maps").exit_code == 0
+        assert sorted(name for name in os.listdir("maps/photos") if name != "sub") == [
+            "china_jpg.png",
+            "china_png.png",
+        ]
 
     def test_they_never_leave_their_folder(self, run, folder, tmp_path, monkeypatch):
         (tmp_path / "here").mkdir()
         monkeypatch.chdir(tmp_path / "here")
         assert run("../photos/china.jpg", "--maps", "maps").exit_code == 0
-        assert (tmp_path / "here/maps" / (folder / "china.jpg.png").relative_to("/")).exists()
+        assert (tmp_path / "here/maps" / (folder / "china_jpg.png").relative_to("/")).exists()
 
     def test_a_name_that_is_too_long_costs_one_map(self, run, folder, photo):
         photo.save(folder / f"{'x' * 250}.jpg")
@@ -151,7 +160,7 @@ class TestMaps:
         assert len(rows_of(result)) == 3
         assert result.exit_code == 0
         assert "1 map not written, the first since" in result.stderr
-        assert open_image("maps/photos/china.jpg.png")
+        assert open_image("maps/photos/china_jpg.png")
 
     def test_a_full_disk_costs_maps_but_no_scores(self, run, monkeypatch):
         monkeypatch.setattr("pathlib.Path.write_bytes", _disk_full)
@@ -162,22 +171,22 @@ class TestMaps:
 
     @pytest.mark.parametrize("options", [[], ["--overwrite"]])
     def test_a_photo_is_never_overwritten(self, folder, tiny_checkpoint, photo, options):
-        (folder / "china.jpg.png").write_bytes(encoded(photo, "PNG"))
-        before = (folder / "china.jpg.png").read_bytes()
-        names = ["photos/china.jpg", "photos/china.jpg.png"]
+        (folder / "china_jpg.png").write_bytes(encoded(photo, "PNG"))
+        before = (folder / "china_jpg.png").read_bytes()
+        names = ["photos/china.jpg", "photos/china_jpg.png"]
         message = usage_error("score", *names, "--maps", ".", "--model", tiny_checkpoint, *options)
         assert "maps in photos would be among the photos" in message
-        with pytest.raises(FileExistsError, match=r"china\.jpg\.png is one of the photos"):
+        with pytest.raises(FileExistsError, match=r"china_jpg\.png is one of the photos"):
             MapFolder(".", names, None, overwrite=bool(options))
-        assert (folder / "china.jpg.png").read_bytes() == before
+        assert (folder / "china_jpg.png").read_bytes() == before
 
     def test_maps_that_exist_are_replaced_only_with_overwrite(self, run, tiny_checkpoint, tmp_path):
         arguments = ["photos/china.jpg", "--maps", "maps"]
         run(*arguments)
-        (tmp_path / "maps/photos/china.jpg.png").write_bytes(b"mine")
+        (tmp_path / "maps/photos/china_jpg.png").write_bytes(b"mine")
         assert "exists already" in usage_error("score", *arguments, "--model", tiny_checkpoint)
-        assert (tmp_path / "maps/photos/china.jpg.png").read_bytes() == b"mine"
-        assert run(*arguments, "--overwrite").stderr == "1 scored by torch in float32\n"
+        assert (tmp_path / "maps/photos/china_jpg.png").read_bytes() == b"mine"
+        assert run(*arguments, "--overwrite").stderr == "1 scored by torch in float32, 1 map written to maps\n"
 
     @pytest.mark.parametrize(
         ("inputs", "folder_of_maps"),

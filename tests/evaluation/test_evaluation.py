@@ -13,10 +13,11 @@ from typer.testing import CliRunner
 
 from dpiqa import Score, Scorer
 from dpiqa.cli import app
-from dpiqa.data import load_iqa_splits
+from dpiqa.data import DataSource, load_iqa_splits
 from dpiqa.data.distortions import make_distorted_set
 from dpiqa.evaluation.evaluate import evaluate as run
 from dpiqa.evaluation.evaluate import evaluate_photos
+from dpiqa.evaluation.rated import RatedSet
 from dpiqa.evaluation.report import read_results, to_eval_results
 from support import releases
 from support.commands import dpiqa, usage_error
@@ -255,6 +256,13 @@ class TestWhatIsEvaluated:
         result = evaluate("--data", table(), "--split", "all", data=[])
         assert "photos: all 20 photos." in " ".join(result.output.split())
         assert [(row.part, row.photos) for row in results_of(sets)] == [("all", 20)]
+
+    @pytest.mark.parametrize("name", releases.MAKE)
+    def test_all_takes_every_photo_of_every_released_set(self, tmp_path, name):
+        every = load_iqa_splits(name, releases.MAKE[name](tmp_path)).whole["name"][:]
+        rated = RatedSet.read(DataSource.of(f"{name}={tmp_path}"), "all", seeds=[0, 1], allow_missing=False)
+        assert [photos["name"][:] for photos in rated.chosen] == [every]
+        assert rated.in_words().endswith(f": all {len(every)} photos.")
 
     def test_a_table_of_test_photos_alone(self, evaluate, sets, table):
         result = evaluate("--data", table(",split", lambda index: ",test"), data=[])

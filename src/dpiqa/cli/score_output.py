@@ -14,7 +14,8 @@ import typer
 
 from ..counting import counted
 from .commands import discard_stdout, stopped_in_order
-from .terminal import print_table, sentence, visible
+from .score_table import print_scores
+from .terminal import sentence, visible
 
 if TYPE_CHECKING:
     from ..scoring.score_files import EarlierRows, Reserved, ScoreFile
@@ -113,13 +114,11 @@ def row_writer(output: Path | None, reserved: Reserved, scorer: Scorer) -> Itera
             yield file
     elif sys.stdout.isatty():
         _reconfigure_stdout(errors="backslashreplace")
-        config = scorer.config
-        calibrated = config.interval_half_width is not None
         rows: list[Row] = []
         try:
             yield ScoreFile(SimpleNamespace(write=rows.append))
         finally:
-            print_table(rows, f"{100 * config.interval_coverage:g} % interval" if calibrated else "interval")
+            print_scores(rows, scorer.config.interval_half_width)
     else:
         _reconfigure_stdout(encoding="utf-8")
         yield ScoreFile(CsvWriter(sys.stdout))

@@ -56,7 +56,7 @@ def open_report(page: Path, scorer: Scorer, found: FoundImages, overwrite: bool)
         if report.folder is not None and found.holds(report.folder):
             raise typer.BadParameter(
                 f"the thumbnails in {visible(str(report.folder))} would be among the photos, and would be scored as "
-                "photos next time: choose a place elsewhere",
+                "photos next time: choose a place elsewhere, such as --report ../report.html",
                 param_hint="--report",
             )
         yield report

@@ -1,10 +1,10 @@
-"""Names and rows on a terminal."""
+"""Names and errors on a terminal."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import typer
 
@@ -69,28 +69,3 @@ class PathCell:
 
     def _full(self, path: str) -> str:
         return path if self._error is None else f"{path}: {self._error}"
-
-
-def print_table(rows: list[dict[str, Any]], interval: str) -> None:
-    """Prints rows of scores.
-
-    Args:
-        rows: See [`dpiqa.scoring.score_files.to_row`].
-        interval: What the column of the interval is called.
-    """
-    from rich.console import Console
-    from rich.table import Table
-
-    table = Table(box=None, header_style="bold")
-    for name in ("score", interval, "percentile", "size"):
-        table.add_column(name, justify="right", no_wrap=True)
-    table.add_column("photo")
-    for row in rows:
-        photo = PathCell(row["path"], row["error"])
-        if row["error"] is not None:
-            table.add_row("[red]error[/red]", "", "", "", photo)
-            continue
-        limits = "" if row["low"] is None else f"{row['low']:.2f} .. {row['high']:.2f}"
-        percentile = "" if row["percentile"] is None else f"{row['percentile']:.0f}"
-        table.add_row(f"{row['score']:.3f}", limits, percentile, f"{row['width']}x{row['height']}", photo)
-    Console().print(table)

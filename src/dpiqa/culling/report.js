@@ -47,7 +47,7 @@ function card(photo) {
 function facts(photo) {
   const lines = [];
   if (photo.error === null) {
-    const percentile = photo.percentile === null ? "" : `better than ${Math.round(photo.percentile)} %`;
+    const percentile = photo.percentile === null ? "" : `better than ${Math.floor(photo.percentile)} %`;
     lines.push(element("div", { className: "numbers" }, element("b", {}, photo.score.toFixed(3)), element("span", {}, percentile)));
     if (photo.low !== null) {
       lines.push(element("div", { className: "interval" }, `${photo.low.toFixed(2)} to ${photo.high.toFixed(2)}`));
@@ -161,6 +161,7 @@ function setUpFilters() {
   // By number: the empty value stands for all, and a photo may lie in the folder "".
   FOLDERS.forEach((folder, number) => at("folder").append(element("option", { value: number }, folder || "(this folder)")));
   at("folder").parentElement.hidden = FOLDERS.length < 2;
+  document.querySelector(".scores").hidden = scores.length === 0;
   let waiting = 0;
   for (const id of ["from", "to", "search", "folder", "which", "order"]) {
     at(id).addEventListener("input", () => {
@@ -251,6 +252,9 @@ function move(event) {
 // ---- quality maps ----
 
 const canvas = element("canvas", { ariaHidden: "true" });
+const keyLow = element("span");
+const keyHigh = element("span");
+const key = element("span", { className: "key", ariaHidden: "true" }, keyLow, element("span", { className: "ramp" }), keyHigh);
 const COLOURS = data.colours.map((colour) => [1, 3, 5].map((start) => parseInt(colour.slice(start, start + 2), 16)));
 
 function colourOf(level) {
@@ -271,6 +275,8 @@ function drawMap({ columns, low, high, levels }) {
     pixels.data.set([...colourOf(share), 255], 4 * place);
   });
   canvas.getContext("2d").putImageData(pixels, 0, 0);
+  keyLow.textContent = from.toFixed(2);
+  keyHigh.textContent = to.toFixed(2);
 }
 
 // One canvas for all: it moves to the photo whose map is wanted.
@@ -279,23 +285,23 @@ function placeMap(item) {
   const wanted = at("map") && at("map").value !== "none" && frame && item.photo.map;
   if (!wanted) {
     canvas.remove();
-    if (at("map")) explainMap(null);
+    key.remove();
     return;
   }
   drawMap(item.photo.map);
   frame.append(canvas);
-  explainMap(item.photo.map);
+  frame.parentElement.append(key);
 }
 
-function explainMap(map) {
+function explainMap() {
   const kind = at("map").value;
   const [low, high] = data.limits;
   at("legend").hidden = kind === "none";
   if (kind === "relative") {
-    at("legend-low").textContent = map ? map.low.toFixed(2) : "its worst part";
-    at("legend-high").textContent = map ? map.high.toFixed(2) : "its best part";
+    at("legend-low").textContent = "lowest";
+    at("legend-high").textContent = "highest";
     at("legend-meaning").textContent =
-      "Parts of one photo against each other, by what the model expects. Colours of two photos do not compare. ";
+      "The ends are the lowest and the highest value of each photo's own map. The colours of two photos do not compare. ";
   } else {
     at("legend-low").textContent = low.toFixed(2);
     at("legend-high").textContent = high.toFixed(2);
@@ -349,7 +355,9 @@ at("clear").addEventListener("click", () => setAll(() => selected.clear()));
 at("list").addEventListener("click", openList);
 at("copy").addEventListener("click", copyList);
 at("close").addEventListener("click", () => at("dialog").close());
-at("map")?.addEventListener("input", () => placeMap(null));
+at("map")?.addEventListener("input", explainMap);
+if (at("map")) explainMap();
+at("more").open = !matchMedia("(max-width: 600px)").matches;
 setUpTheme();
 setUpFilters();
 setUpGrid();

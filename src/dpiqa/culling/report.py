@@ -5,10 +5,12 @@ from __future__ import annotations
 import base64
 import hashlib
 import os
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import Any
 from urllib.parse import quote
 
@@ -134,22 +136,28 @@ class Report:
         scored = [row for row, photo in enumerate(self._photos) if photo["score"] is not None]
         groups = burst_groups([self._paths[row] for row in scored])
         best = best_of_groups(groups, [self._photos[row]["score"] for row in scored])
-        sizes = np.bincount(groups, minlength=1).tolist()
-        numbers: dict[int, int] = {}
+        sizes = Counter(groups)
+        firsts = [
+            (-self._photos[row]["score"], group)
+            for row, group, is_best in zip(scored, groups, best, strict=True)
+            if is_best and sizes[group] > 1
+        ]
+        # Burst 1 is the one with the best photo.
+        numbers = {group: number for number, (_, group) in enumerate(sorted(firsts), 1)}
         for row, group, is_best in zip(scored, groups, best, strict=True):
-            if sizes[group] > 1:
-                number = numbers.setdefault(group, len(numbers) + 1)
-                self._photos[row]["burst"] = {"number": number, "size": sizes[group], "isBest": is_best}
+            if group in numbers:
+                self._photos[row]["burst"] = {"number": numbers[group], "size": sizes[group], "isBest": is_best}
         return len(numbers)
 
 
 def check_page(page: Path, *, overwrite: bool = False) -> None:
-    """Looks whether a page can be written, without writing anything.
+    """Looks whether a page can be written, and leaves nothing.
 
     Raises:
         ValueError: When it is not called .html.
         FileNotFoundError: When the folder that it belongs to does not exist.
         FileExistsError: When it exists and must not be replaced, or is a folder.
+        OSError: When nothing can be written there.
     """
     if page.suffix.lower() not in (".html", ".htm"):
         raise ValueError(f"cannot write {page.suffix or 'a file without suffix'}: expected .html")
@@ -159,6 +167,8 @@ def check_page(page: Path, *, overwrite: bool = False) -> None:
         raise FileExistsError(f"{page} is a folder")
     if os.path.lexists(page) and not overwrite:
         raise FileExistsError(f"{page} exists already: name another file, or allow it with --overwrite")
+    with TemporaryFile(dir=page.parent):
+        pass
 
 
 def _burst_by_burst(photos: Iterable[dict[str, Any]]) -> Any:

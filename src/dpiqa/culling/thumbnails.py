@@ -47,17 +47,21 @@ class Thumbnails:
     ):
         self._final = folder_of(page)
         self._max_pixels, self._formats = max_pixels, formats
+        self._overwrite = overwrite
         self._count = 0
         self.folder = self._final if num_photos > MAX_INSIDE else None
         self._unfinished = self._final.with_name(f".{self._final.name}.{os.getpid()}")
         if self.folder is not None:
             _check_folder(self._final, overwrite)
-            self._unfinished.mkdir()
 
     def __enter__(self) -> Thumbnails:
+        if self.folder is not None:
+            self._unfinished.mkdir()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None):
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         if self.folder is not None:
             shutil.rmtree(self._unfinished, ignore_errors=True)
 
@@ -78,13 +82,13 @@ class Thumbnails:
         self._count += 1
         if self.folder is None:
             return f"data:image/jpeg;base64,{base64.b64encode(picture.getvalue()).decode()}", *photo.size
-        name = f"{self._count:06d}.jpg"
+        name = f"thumbnail-{self._count:06d}.jpg"
         (self._unfinished / name).write_bytes(picture.getvalue())
         return f"{quote(os.fsencode(self._final.name))}/{name}", *photo.size
 
     def keep(self) -> None:
         """Gives the folder its name, in place of that of an older page."""
-        if self._final.is_dir() and _strangers(self._final) == []:
+        if self._overwrite and self._final.is_dir() and not _strangers(self._final):
             shutil.rmtree(self._final)
         if self.folder is not None:
             os.replace(self._unfinished, self._final)
@@ -106,4 +110,4 @@ def _check_folder(folder: Path, overwrite: bool) -> None:
 
 
 def _strangers(folder: Path) -> list[str]:
-    return [path.name for path in folder.iterdir() if not re.fullmatch(r"\d{6}\.jpg", path.name)]
+    return [path.name for path in folder.iterdir() if not re.fullmatch(r"thumbnail-\d{6,}\.jpg", path.name)]

@@ -11,13 +11,14 @@ from tempfile import TemporaryFile
 import numpy as np
 
 from ..models.images import DEFAULT_MAX_PIXELS, open_image
-from .quality_maps import colour_range, overlay
+from .map_pictures import map_picture
+from .quality_maps import colour_range
 
-_MAP_SIDE = 1024
+_PHOTO_SIDE = 768
 
 
 class MapFolder:
-    """A folder for quality maps laid over their photos, as PNG of at most 1024 pixels a side.
+    """A folder for quality maps laid over their photos, of at most 768 pixels a side, as PNG.
 
     What can be wrong with the folder is found before the first map is drawn.
 
@@ -65,11 +66,11 @@ class MapFolder:
             ImageError: When the photo cannot be opened any more.
         """
         target = map_path(self._folder, path)
-        size = (_MAP_SIDE, _MAP_SIDE)
+        size = (_PHOTO_SIDE, _PHOTO_SIDE)
         photo = open_image(path, cover=size, max_pixels=self._max_pixels, formats=self._formats)
         photo.thumbnail(size)
         picture = io.BytesIO()
-        overlay(photo, quality_map, self._limits).save(picture, "PNG")
+        map_picture(photo, quality_map, self._limits).save(picture, "PNG")
         target.parent.mkdir(parents=True, exist_ok=True)
         _write_whole(target, picture.getvalue())
         return target
@@ -95,11 +96,13 @@ class MapFolder:
 def map_path(folder: str | os.PathLike[str], photo: str) -> Path:
     """Where a map goes: the photo's path again below the folder, from here or else from the root.
 
-    So no ".." leads out of the folder.
+    So no ".." leads out of the folder. The map of `a.jpg` is `a_jpg.png`: that of `a.png` has another name, whichever
+    photos are scored together.
     """
     absolute = Path(os.path.abspath(photo))
     base = Path.cwd() if absolute.is_relative_to(Path.cwd()) else Path(absolute.anchor)
-    return Path(folder) / absolute.relative_to(base).with_name(absolute.name + ".png")
+    name = f"{absolute.stem}_{absolute.suffix[1:]}.png" if absolute.suffix else f"{absolute.name}.png"
+    return Path(folder) / absolute.relative_to(base).with_name(name)
 
 
 def _identity(path: str | os.PathLike[str]) -> tuple[int, int] | None:

@@ -20,6 +20,12 @@ def colour_range(score_quantiles: Sequence[float] | None) -> tuple[float, float]
     return (score_quantiles[0], score_quantiles[-1])
 
 
+def own_range(quality_map: np.ndarray) -> tuple[float, float]:
+    """The least and the greatest value of a map; a hundredth around the value of one that is the same everywhere."""
+    low, high = float(quality_map.min()), float(quality_map.max())
+    return (low, high) if high - low > 1e-6 else (low - 0.005, high + 0.005)
+
+
 def colour_map(quality_map: np.ndarray, size: tuple[int, int], limits: tuple[float, float]) -> Image.Image:
     """Draws a quality map: purple where the photo is bad, white in the middle, green where it is good.
 
