@@ -166,7 +166,7 @@ def test_wrong_use(folder, options, message):
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        ("other.csv", "photo,quality\na.jpg,1\n", "has no column 'score'"),
+        ("other.csv", "photo,quality\na.jpg,1\n", "has no column 'path'"),
         ("other.jsonl", "no json\n", "is no file that `dpiqa score` wrote"),
         ("other.parquet", "no parquet", "is no file that `dpiqa score` wrote"),
         ("other.csv", "path,score\na.jpg,good\n", "is no file that `dpiqa score` wrote"),
