@@ -21,7 +21,7 @@ from dpiqa.scoring.quality_maps import colour_map, colour_range, overlay
 
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE.parent / "examples"))
-from demo import TWINS, originals  # noqa: E402
+from demo import TWINS, originals  # type: ignore[attr-defined]  # noqa: E402  # the one in examples
 
 # In pixels; large letters, because a page shows the pictures at about two thirds of their size.
 CELL, GAP, LETTER, LINE = (216, 162), 14, 19, 25

@@ -60,6 +60,12 @@ class TestChoice:
         (folder / "photos" / "d.png").write_bytes(twin)
         assert printed("--best-of-burst") == ["d.png", "sub/b.png", "sub/c.png"]
 
+    def test_a_photo_with_two_rows_is_there_once(self, folder):
+        with (folder / "scores.csv").open("a") as file:
+            file.write("photos/d.png,0.9,\nphotos/odd.png,nan,\n")
+        assert printed("--top", "100%", "--copy-to", "best") == []
+        assert printed("--top", "100%") == ["d.png", "sub/b.png", "sub/c.png", "a.png"]
+
     def test_a_file_without_any_score(self, folder):
         (folder / "scores.csv").write_text("path,score,error\nphotos/broken.png,,empty\n")
         assert dpiqa("select", "scores.csv", "--top", 1).exit_code == 1
@@ -160,7 +166,7 @@ def test_wrong_use(folder, options, message):
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        ("other.csv", "photo,quality\na.jpg,1\n", "has no column 'score'"),
+        ("other.csv", "photo,quality\na.jpg,1\n", "has no column 'path'"),
         ("other.jsonl", "no json\n", "is no file that `dpiqa score` wrote"),
         ("other.parquet", "no parquet", "is no file that `dpiqa score` wrote"),
         ("other.csv", "path,score\na.jpg,good\n", "is no file that `dpiqa score` wrote"),

@@ -128,9 +128,7 @@ def _from_file(file: Path) -> _Rated:
     from ..culling.selection import read_scores
 
     with wrong_usage("INPUTS"):
-        rows = list(read_scores(file))
-    photos = [row for row in rows if row is not None]
-    return _Rated(photos, len(rows) - len(photos), "")
+        return _Rated(*read_scores(file), "")
 
 
 def _from_photos(

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -29,8 +30,8 @@ class Share:
     value: float
 
 
-def read_scores(file: Path) -> Iterator[RatedPhoto | None]:
-    """The photos of a file that `dpiqa score` wrote; None for one that has no score.
+def read_scores(file: Path) -> tuple[list[RatedPhoto], int]:
+    """The photos of a file that `dpiqa score` wrote, each once, and how many more have no score.
 
     Args:
         file: A .csv, .jsonl or .parquet file.
@@ -39,14 +40,16 @@ def read_scores(file: Path) -> Iterator[RatedPhoto | None]:
         ValueError: When it is no such file, or lacks the columns `path` and `score`.
         OSError: When it cannot be read.
     """
+    scores: dict[str, float] = {}
     try:
         for row in FORMATS[file.suffix.lower()].read(file):
-            score = row["score"]
-            yield None if score in (None, "") else RatedPhoto(row["path"], float(score))
+            scores.setdefault(row["path"], float("nan" if row["score"] in (None, "") else row["score"]))
     except KeyError as error:
         raise ValueError(f"{file} has no column {error}: expected a file that `dpiqa score` wrote") from None
     except (ValueError, TypeError) as error:  # Arrow's errors of damaged files are ValueErrors too
         raise ValueError(f"{file} is no file that `dpiqa score` wrote ({error})") from None
+    photos = [RatedPhoto(path, score) for path, score in scores.items() if not math.isnan(score)]
+    return photos, len(scores) - len(photos)
 
 
 def best_first(photos: Iterable[RatedPhoto]) -> list[RatedPhoto]:
