@@ -6,7 +6,7 @@ that the page quotes.
 
 from __future__ import annotations
 
-import sys
+import runpy
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -20,8 +20,8 @@ from dpiqa.data.distortions import distort
 from dpiqa.scoring.quality_maps import colour_map, colour_range, overlay
 
 HERE = Path(__file__).parent
-sys.path.insert(0, str(HERE.parent / "examples"))
-from demo import TWINS, originals  # type: ignore[attr-defined]  # noqa: E402  # the one in examples
+_demo = runpy.run_path(str(HERE.parent / "examples" / "demo.py"))
+TWINS, originals = _demo["TWINS"], _demo["originals"]
 
 # In pixels; large letters, because a page shows the pictures at about two thirds of their size.
 CELL, GAP, LETTER, LINE = (216, 162), 14, 19, 25
