@@ -71,7 +71,9 @@ def test_of_many_errors_the_first_are_shown(printed):
 
 
 def test_nothing_but_errors(printed):
-    assert "50 errors, the first 5" in printed([row(f"{number}.jpg", error="no such file") for number in range(50)])
+    text = printed([row(f"{number}.jpg", error="no such file") for number in range(50)])
+    assert "50 errors, the first 5" in text
+    assert text.count("percentile") == 1
 
 
 def test_a_long_path_is_shortened_in_its_middle(printed):

@@ -92,6 +92,10 @@ def test_a_name_cannot_leave_the_data(write, saved):
     assert photo["name"] == HOSTILE.replace("/", "_")
 
 
+def test_a_model_whose_name_is_not_utf8_is_named(write, saved):
+    assert r"stud\xffent" in write((saved("a.jpg"), Score(0.5)), model="stud\udcffent")
+
+
 def test_a_link_is_relative_and_never_a_script(write, saved):
     (photo,) = photos_of(write((saved("javascript:alert(1)?#.jpg"), Score(0.5))))
     assert photo["link"] == "./photos/javascript%3Aalert%281%29%3F%23.jpg"

@@ -41,9 +41,9 @@ def print_scores(rows: list[Row], half_width: float | None) -> None:
 def _overview(rows: list[Row], half_width: float | None, block: str) -> Iterator[RenderableType]:
     scored = sorted((row for row in rows if row["error"] is None), key=lambda row: -row["score"])
     failed = [row for row in rows if row["error"] is not None]
-    if len(scored) <= 2 * _ENDS:
+    if 0 < len(scored) <= 2 * _ENDS:
         yield _table(scored, half_width)
-    else:
+    elif scored:
         yield f"[bold]The best {_ENDS} of {len(scored)}[/bold]"
         yield _table(scored[:_ENDS], half_width)
         yield f"\n[bold]The worst {_ENDS}[/bold]"

@@ -77,7 +77,7 @@ class Report:
 
         self.page = Path(page)
         check_page(self.page, overwrite=overwrite)
-        self._scale, self._model = scale, model
+        self._scale, self._model = scale, as_text(model)
         self._photos: list[dict[str, Any]] = []
         self._paths: list[str] = []
         self._thumbnails = Thumbnails(
