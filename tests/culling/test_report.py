@@ -96,6 +96,12 @@ def test_a_model_whose_name_is_not_utf8_is_named(write, saved):
     assert r"stud\xffent" in write((saved("a.jpg"), Score(0.5)), model="stud\udcffent")
 
 
+def test_the_name_of_the_page_can_be_as_long_as_names_may_be(write, saved, tmp_path):
+    name = f"{'n' * 250}.html"
+    write((saved("a.jpg"), Score(0.5)), name=name)
+    assert [path.name for path in tmp_path.iterdir() if path.is_file()] == [name]
+
+
 def test_a_link_is_relative_and_never_a_script(write, saved):
     (photo,) = photos_of(write((saved("javascript:alert(1)?#.jpg"), Score(0.5))))
     assert photo["link"] == "./photos/javascript%3Aalert%281%29%3F%23.jpg"

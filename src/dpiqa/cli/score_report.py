@@ -34,7 +34,7 @@ def check_report(page: Path, overwrite: bool) -> None:
 
 def _name(source: str) -> str:
     """What a checkpoint is called: the name of its folder, or its id on the Hub."""
-    return Path(source).name if os.path.isdir(source) else source
+    return Path(source).resolve().name if os.path.isdir(source) else source
 
 
 @contextmanager

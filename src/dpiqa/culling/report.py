@@ -123,7 +123,7 @@ class Report:
             "colours": [BAD, MIDDLING, GOOD],
         }
         content = _render(data, self._scale, self._model)
-        unfinished = self.page.with_name(f".{self.page.name}.{os.getpid()}")
+        unfinished = self.page.with_name(f".{os.getpid()}.html")  # short: names have an end
         try:
             unfinished.write_text(content, encoding="utf-8")
             self._thumbnails.keep()

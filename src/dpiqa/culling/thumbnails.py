@@ -50,7 +50,8 @@ class Thumbnails:
         self._overwrite = overwrite
         self._count = 0
         self.folder = self._final if num_photos > MAX_INSIDE else None
-        self._unfinished = self._final.with_name(f".{self._final.name}.{os.getpid()}")
+        # Short, since the name of the page can be as long as names may be.
+        self._unfinished = self._final.with_name(f".{os.getpid()}_files")
         if self.folder is not None:
             _check_folder(self._final, overwrite)
 
@@ -88,10 +89,12 @@ class Thumbnails:
 
     def keep(self) -> None:
         """Gives the folder its name, in place of that of an older page."""
+        older = self._final.with_name(f".{os.getpid()}_older")
         if self._overwrite and self._final.is_dir() and not _strangers(self._final):
-            shutil.rmtree(self._final)
+            os.replace(self._final, older)
         if self.folder is not None:
             os.replace(self._unfinished, self._final)
+        shutil.rmtree(older, ignore_errors=True)
 
 
 def folder_of(page: Path) -> Path:
