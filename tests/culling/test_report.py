@@ -125,7 +125,7 @@ def test_many_thumbnails_are_in_a_folder_beside_it(write, saved, tmp_path, monke
 def test_a_run_that_ends_early_leaves_nothing(tmp_path, saved):
     with contextlib.suppress(KeyboardInterrupt), Report(tmp_path / "report.html", 1000, SCALE) as report:
         report.add(saved("a.jpg"), Score(0.5))
-        assert len(list(tmp_path.glob(".report_files.*/*"))) == 1
+        assert len(list(tmp_path.glob(".*_files/*"))) == 1
         raise KeyboardInterrupt
     assert [path.name for path in tmp_path.iterdir()] == ["photos"]
 
