@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import csv
+import math
+import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,7 +33,7 @@ class Share:
 
 
 def read_scores(file: Path) -> Iterator[RatedPhoto | None]:
-    """The photos of a file that `dpiqa score` wrote; None for one that has no score.
+    """The photos of a file that `dpiqa score` wrote, each once; None for one that has no score.
 
     Args:
         file: A .csv, .jsonl or .parquet file.
@@ -39,14 +42,28 @@ def read_scores(file: Path) -> Iterator[RatedPhoto | None]:
         ValueError: When it is no such file, or lacks the columns `path` and `score`.
         OSError: When it cannot be read.
     """
+    seen: set[str] = set()
     try:
         for row in FORMATS[file.suffix.lower()].read(file):
-            score = row["score"]
-            yield None if score in (None, "") else RatedPhoto(row["path"], float(score))
+            score, path = row["score"], row["path"]
+            score = math.nan if score in (None, "") else float(score)
+            if not math.isfinite(score):
+                yield None
+            elif (place := os.path.abspath(_checked(path))) not in seen:
+                seen.add(place)
+                yield RatedPhoto(path, score)
     except KeyError as error:
         raise ValueError(f"{file} has no column {error}: expected a file that `dpiqa score` wrote") from None
-    except (ValueError, TypeError) as error:  # Arrow's errors of damaged files are ValueErrors too
+    except (ValueError, TypeError, csv.Error) as error:  # Arrow's errors of damaged files are ValueErrors too
         raise ValueError(f"{file} is no file that `dpiqa score` wrote ({error})") from None
+
+
+def _checked(path: object) -> str:
+    """A path that a file can have."""
+    if not isinstance(path, str) or not path or "\0" in path:
+        raise ValueError(f"expected the path of a photo, found {path!r}")
+    os.fsencode(path)  # halves of a pair of surrogates are no text
+    return path
 
 
 def best_first(photos: Iterable[RatedPhoto]) -> list[RatedPhoto]:
