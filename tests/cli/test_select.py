@@ -70,6 +70,21 @@ class TestChoice:
         (folder / "scores.csv").write_text("path,score,error\nphotos/broken.png,,empty\n")
         assert dpiqa("select", "scores.csv", "--top", 1).exit_code == 1
 
+    @pytest.mark.parametrize("score", ["nan", "inf", "-inf"])
+    def test_what_is_no_number_is_no_score(self, folder, score):
+        (folder / "scores.csv").write_text(f"path,score\nphotos/a.png,{score}\nphotos/d.png,0.5\n")
+        assert printed("--top", 2) == ["d.png"]
+        assert "1 sidecar written, 1 photo without a score" in said(dpiqa("select", "scores.csv", "--xmp"))
+
+    def test_a_photo_with_several_rows_is_one_photo(self, folder):
+        lines = "photos/d.png,0.9\nphotos/../photos/d.png,0.9\nphotos/d.png,0.9\nphotos/a.png,0.5\n"
+        (folder / "scores.csv").write_text("path,score\n" + lines)
+        assert printed("--top", 2) == ["d.png", "a.png"]
+
+    def test_a_file_that_a_spreadsheet_saved(self, folder):
+        (folder / "scores.csv").write_text("\ufeffpath,score\nphotos/a.png,0.5\n", encoding="utf-8")
+        assert printed("--top", 1) == ["a.png"]
+
 
 class TestDestination:
     def names_in(self, folder):
@@ -108,12 +123,13 @@ class TestDestination:
     def test_a_folder_among_the_photos_is_refused(self, folder):
         assert "is among the photos" in usage_error("select", "photos", "--top", 1, "--copy-to", "photos/best")
 
-    def test_a_photo_that_is_gone(self, folder):
-        (folder / "photos" / "d.png").unlink()
-        result = dpiqa("select", "scores.csv", "--top", 1, "--copy-to", "best")
+    @pytest.mark.parametrize("option", ["--copy-to", "--link-to"])
+    def test_a_photo_that_is_gone_stops_it_before_anything_is_written(self, folder, option):
+        (folder / "photos" / "sub" / "b.png").unlink()
+        result = dpiqa("select", "scores.csv", "--top", 3, option, "best")
         assert result.exit_code == 1
-        assert "photos/d.png: No such file or directory" in said(result)
-        assert self.names_in(folder / "best") == []
+        assert "photos/sub/b.png: No such file or directory" in said(result)
+        assert not (folder / "best").exists()
 
     def test_a_list(self, folder):
         assert "written to best.txt" in said(dpiqa("select", "scores.csv", "--top", 2, "-o", "best.txt"))
@@ -121,6 +137,19 @@ class TestDestination:
         assert "best.txt exists already" in usage_error("select", "scores.csv", "--top", 1, "-o", "best.txt")
         dpiqa("select", "scores.csv", "--top", 1, "-o", "best.txt", "--overwrite")
         assert (folder / "best.txt").read_text() == "photos/d.png\n"
+
+    @pytest.mark.parametrize("output", ["scores.csv", "photos/a.png"])
+    def test_a_list_replaces_no_photo_and_no_scores(self, folder, output):
+        before = (folder / output).read_bytes()
+        error = usage_error("select", "scores.csv", "--top", 1, "-o", output, "--overwrite")
+        assert f"{output} is also one of the inputs" in error
+        assert (folder / output).read_bytes() == before
+
+    @pytest.mark.parametrize(
+        ("output", "message"), [("none/best.txt", "there is no folder none"), ("photos", "photos is a folder")]
+    )
+    def test_a_list_that_cannot_be_written_is_refused_before_photos_are_scored(self, folder, output, message):
+        assert message in usage_error("select", "photos", "--model", "none", "--top", 1, "-o", output, "--overwrite")
 
 
 def rating(sidecar):
@@ -170,6 +199,11 @@ def test_wrong_use(folder, options, message):
         ("other.jsonl", "no json\n", "is no file that `dpiqa score` wrote"),
         ("other.parquet", "no parquet", "is no file that `dpiqa score` wrote"),
         ("other.csv", "path,score\na.jpg,good\n", "is no file that `dpiqa score` wrote"),
+        ("other.csv", f"path,score\n{'a' * 200_000},0.5\n", "is no file that `dpiqa score` wrote"),
+        ("other.jsonl", '{"path": 7, "score": 0.5}', "expected the path of a photo, found 7"),
+        ("other.jsonl", '{"path": null, "score": 0.5}', "expected the path of a photo, found None"),
+        ("other.jsonl", '{"path": "a\\u0000.jpg", "score": 0.5}', "expected the path of a photo, found 'a\\x00.jpg'"),
+        ("other.jsonl", '{"path": "a\\ud800.jpg", "score": 0.5}', "is no file that `dpiqa score` wrote"),
     ],
 )
 def test_files_of_somebody_else(folder, name, content, message):

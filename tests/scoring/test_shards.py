@@ -96,6 +96,11 @@ class TestTar:
         path = write_tar(tmp_path / "a.tar", [("1.jpg", b"one"), ("1.jpg", b"two"), ("2.jpg", b"x"), ("1.jpg", b"y")])
         assert list(rows(path)) == ["/1.jpg", "/1.jpg#2", "/2.jpg", "/1.jpg#3"]
 
+    def test_a_name_that_is_no_text_can_be_carried(self, tmp_path):
+        path = write_tar(tmp_path / "a.tar", {"b\udcff.jpg": b"one"})
+        found = rows(path, carried=text("__key__"))["/b\\xff.jpg"]
+        assert table_of([found], text("__key__"))["__key__"].to_pylist() == ["b\\xff"]
+
     def test_hidden_files_and_folders_are_passed_over(self, tmp_path):
         assert list(rows(write_tar(tmp_path / "a.tar", {"x/._1.jpg": b"mac", "x/1.jpg": b"one"}))) == ["/x/1.jpg"]
 
@@ -177,6 +182,12 @@ class TestInputs:
         assert inputs.shards == [f"{tmp_path}/b.tar", f"{tmp_path}/a.parquet"]
         assert not inputs.names_only
 
+    @pytest.mark.parametrize("name", ["a[1].tar", "a::b.tar", "a#b%20.tar"])
+    def test_a_file_of_this_very_name_comes_before_a_pattern(self, tmp_path, name):
+        path = str(write_tar(tmp_path / name, {"1.jpg": b"one"}))
+        assert find_inputs([path]).shards == [path]
+        assert rows(path)["/1.jpg"]["bytes"] == b"one"
+
     def test_a_pattern_in_a_url(self, tmp_path):
         write_tar(tmp_path / "b.tar", {"1.jpg": b"one"})
         assert find_inputs([f"file://{tmp_path}/*.tar"]).shards == [f"file://{tmp_path}/b.tar"]
@@ -185,9 +196,9 @@ class TestInputs:
         path = write_parquet(tmp_path / "a.parquet", {"name": ["x.jpg"]})
         assert find_inputs([str(path)], image_column="name").names_only
 
-    def test_carried_columns_have_the_type_of_the_first_file(self, tmp_path):
+    def test_carried_columns_come_once_with_the_type_of_the_first_file(self, tmp_path):
         path = write_parquet(tmp_path / "a.parquet", {"image": [b"one"], "id": [7]})
-        assert find_inputs([str(path)], carry=["id"]).carried == [pa.field("id", pa.int64())]
+        assert find_inputs([str(path)], carry=["id", "id"]).carried == [pa.field("id", pa.int64())]
 
     @pytest.mark.parametrize("column", ["id", "score"])
     def test_a_column_that_cannot_be_carried(self, tmp_path, column):

@@ -73,14 +73,16 @@ def select(
         raise typer.BadParameter("say which photos: --top, --min-score or --best-of-burst; or rate all with --xmp")
     if copy_to is not None and link_to is not None:
         raise typer.BadParameter("cannot be combined with --copy-to", param_hint="--link-to")
-    if output is not None and output.exists() and not overwrite:
-        raise typer.BadParameter(f"{output} exists already: allow it with --overwrite", param_hint="--output")
+    if output is not None:
+        _check_output(output, overwrite)
     with one_sentence(None):
         rated = (
             _from_file(Path(inputs[0]))
             if _is_score_file(inputs)
             else _from_photos(inputs, copy_to, link_to, model, backend, device)
         )
+        if output is not None:
+            _check_is_none_of(output, [*inputs, *(photo.path for photo in rated.photos)])
         photos = _best_of_bursts(rated.photos) if best_of_burst else rated.photos
         chosen = [photo.path for photo in best(photos, top=wanted, min_score=min_score)]
         only_rated = xmp and not (wanted or min_score is not None or best_of_burst)
@@ -116,6 +118,23 @@ def _parse_top(text: str | None) -> int | Share | None:
     raise typer.BadParameter(
         f"expected a number such as 20, or a share such as 10%, got {visible(text)}", param_hint="--top"
     )
+
+
+def _check_output(output: Path, overwrite: bool) -> None:
+    if output.is_dir():
+        raise typer.BadParameter(f"{visible(str(output))} is a folder: name a file", param_hint="--output")
+    if not output.parent.is_dir():
+        raise typer.BadParameter(f"there is no folder {visible(str(output.parent))}", param_hint="--output")
+    if output.exists() and not overwrite:
+        raise typer.BadParameter(
+            f"{visible(str(output))} exists already: allow it with --overwrite", param_hint="--output"
+        )
+
+
+def _check_is_none_of(output: Path, inputs: Sequence[str]) -> None:
+    """A list must not replace what it was made from."""
+    if output.exists() and any(os.path.exists(name) and output.samefile(name) for name in inputs):
+        raise typer.BadParameter(f"{visible(str(output))} is also one of the inputs", param_hint="--output")
 
 
 def _is_score_file(inputs: Sequence[str]) -> bool:

@@ -31,12 +31,14 @@ class Destination:
     def take(self, photos: Sequence[str]) -> int:
         """Copies or links photos and returns how many were there already.
 
-        Before anything is written it looks whether all of them can have their places.
+        Before anything is written it looks whether all of them are there and can have their places.
 
         Raises:
             FileExistsError: When there is another file in the place of a photo.
             OSError: When a photo cannot be read or a file cannot be written.
         """
+        for photo in photos:
+            os.stat(photo)
         new = [photo for photo in photos if not self._is_there(photo)]
         for photo in new:
             target = self.place(photo)

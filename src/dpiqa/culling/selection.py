@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import csv
 import math
+import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -40,16 +42,29 @@ def read_scores(file: Path) -> tuple[list[RatedPhoto], int]:
         ValueError: When it is no such file, or lacks the columns `path` and `score`.
         OSError: When it cannot be read.
     """
-    scores: dict[str, float] = {}
+    photos: dict[str, RatedPhoto] = {}
+    failed = 0
     try:
         for row in FORMATS[file.suffix.lower()].read(file):
-            scores.setdefault(row["path"], float("nan" if row["score"] in (None, "") else row["score"]))
+            path, score = row["path"], row["score"]
+            score = math.nan if score in (None, "") else float(score)
+            if math.isfinite(score):
+                photos.setdefault(os.path.abspath(_checked(path)), RatedPhoto(path, score))
+            else:
+                failed += 1
     except KeyError as error:
         raise ValueError(f"{file} has no column {error}: expected a file that `dpiqa score` wrote") from None
-    except (ValueError, TypeError) as error:  # Arrow's errors of damaged files are ValueErrors too
+    except (ValueError, TypeError, csv.Error) as error:  # Arrow's errors of damaged files are ValueErrors too
         raise ValueError(f"{file} is no file that `dpiqa score` wrote ({error})") from None
-    photos = [RatedPhoto(path, score) for path, score in scores.items() if not math.isnan(score)]
-    return photos, len(scores) - len(photos)
+    return [*photos.values()], failed
+
+
+def _checked(path: object) -> str:
+    """A path that a file can have."""
+    if not isinstance(path, str) or not path or "\0" in path:
+        raise ValueError(f"expected the path of a photo, found {path!r}")
+    os.fsencode(path)  # halves of a pair of surrogates are no text
+    return path
 
 
 def best_first(photos: Iterable[RatedPhoto]) -> list[RatedPhoto]:

@@ -170,7 +170,7 @@ class CsvFormat(_Lines):
 
     @staticmethod
     def read(place: Path) -> Iterator[Row]:
-        with place.open(newline="", encoding="utf-8") as text:
+        with place.open(newline="", encoding="utf-8-sig") as text:  # spreadsheets put a mark before the header
             yield from csv.DictReader(text)
 
 

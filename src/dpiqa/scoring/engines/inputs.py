@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import glob
+import os
 import posixpath
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -85,7 +86,8 @@ def find_inputs(
 
 
 def _matches(name: str) -> list[str]:
-    matches = sorted(glob.glob(name, recursive=True)) if glob.has_magic(name) else [name]
+    is_pattern = glob.has_magic(name) and not os.path.lexists(name)
+    matches = sorted(glob.glob(name, recursive=True)) if is_pattern else [name]
     if not matches:
         raise ValueError(f"no file matches {name}")
     return matches
@@ -128,7 +130,8 @@ def _first_schema(shards: Sequence[str]) -> pa.Schema | None:
 def _carried(names: Sequence[str], schema: pa.Schema | None) -> list[pa.Field]:
     if taken := _TAKEN.intersection(names):
         raise ValueError(f"cannot carry {min(taken)!r} along: the rows have a column of this name themselves")
-    return [pa.field(name, pa.string() if schema is None else schema.field(name).type) for name in names]
+    once = dict.fromkeys(names)
+    return [pa.field(name, pa.string() if schema is None else schema.field(name).type) for name in once]
 
 
 def _has_names(shards: Sequence[str], schema: pa.Schema | None, column: str) -> bool:

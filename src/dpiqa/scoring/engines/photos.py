@@ -71,8 +71,11 @@ def file_system(url: str) -> tuple[AbstractFileSystem, str]:
     """
     import fsspec
     from fsspec.implementations.arrow import ArrowFSWrapper
+    from fsspec.implementations.local import LocalFileSystem
     from pyarrow.fs import FileSystem
 
+    if not is_url(url):
+        return LocalFileSystem(), os.path.abspath(url)
     scheme = url.partition("://")[0].lower()
     if scheme in ("http", "https"):
         raise ValueError(f"{url}: web servers are not read from: download the photos first")

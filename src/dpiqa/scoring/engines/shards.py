@@ -18,6 +18,7 @@ import pyarrow.parquet as pq
 
 from ...models.image_urls import is_url
 from ..image_files import SUFFIXES
+from ..rows import as_text
 from .photos import Photo, check_passes, file_system, photo
 
 TAR_SUFFIXES = (".tar", ".tar.gz", ".tgz")
@@ -174,7 +175,7 @@ def _photos_of(
         return
     taken = {name: sample[name].decode("utf-8", "backslashreplace") for name in carried if name in sample}
     if "__key__" in carried:
-        taken["__key__"] = key
+        taken["__key__"] = as_text(key)
     images = [one for one in sample if (one == suffix if suffix else _is_photo(one))]
     if not images:
         yield photo(
