@@ -74,3 +74,8 @@ def test_what_is_read_is_neither_removed_nor_mixed_with_rows(folder, tmp_path, o
     with pytest.raises(ValueError, match=r"also holds one of the inputs, .*1\.parquet"):
         folder.begin(MODEL, inputs=[str(tmp_path / "scores" / "1.parquet")], **options)
     assert names(tmp_path) == ["1.parquet", "_dpiqa.json"]
+
+
+def test_a_place_that_ray_does_not_find_again(tmp_path):
+    with pytest.raises(ValueError, match="without a question mark"):
+        ScoreFolder(str(tmp_path / "which?"))

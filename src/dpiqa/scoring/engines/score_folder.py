@@ -38,11 +38,13 @@ class ScoreFolder:
         place: Path or URL.
 
     Raises:
-        ValueError: When no such file system is known.
+        ValueError: When no such file system is known, or there is a question mark in it.
     """
 
     def __init__(self, place: str):
         self.url = place if is_url(place) else os.path.abspath(place)
+        if "?" in self.url:  # Ray writes there, and does not find again what it has written
+            raise ValueError(f"cannot write to {self.url}: Ray needs a folder without a question mark in its name")
         try:
             self._system, self._path = FileSystem.from_uri(self.url)
         except (OSError, ValueError) as error:
