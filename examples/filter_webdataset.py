@@ -10,6 +10,7 @@ import os
 import posixpath
 import tarfile
 from collections import defaultdict
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated
 
@@ -20,23 +21,40 @@ import typer
 from dpiqa import Scorer
 from dpiqa.scoring.engines.inputs import find_inputs
 from dpiqa.scoring.engines.ray import score_inputs
+from dpiqa.scoring.engines.shards import TAR_SUFFIXES
+from dpiqa.scoring.rows import as_text
 
 
 def sample_of(name: str) -> str:
     """What the files of one sample have in common: their path up to the first dot of the name."""
-    folder, base = posixpath.split(name)
+    folder, base = posixpath.split(as_text(name))
     return posixpath.join(folder, base.partition(".")[0])
 
 
-def best_samples(scores: Path, share: float) -> dict[str, list[str]]:
+def best_samples(scores: Path, tars: Iterable[str], share: float) -> dict[str, list[str]]:
     """Of each tar the samples with the highest scores of all; of equal scores always the same."""
-    columns = ["key", "score", "__key__"]
-    rows = pads.dataset(scores, format="parquet").to_table(columns, filter=pads.field("score").is_valid())
-    rows = rows.sort_by([("score", "descending"), ("key", "ascending")])[: round(share * len(rows))]
+    rows = pads.dataset(scores, format="parquet")
+    if "__key__" not in rows.schema.names:
+        raise SystemExit(f"{scores} holds scores of another command: name another folder with --scores.")
+    is_scored = pads.field("score").is_valid() & pads.field("__key__").is_valid()
+    rows = rows.to_table(["key", "score", "__key__"], filter=is_scored)
+    rows = rows.sort_by([("score", "descending"), ("key", "ascending")])
+    of_key = {as_text(tar): tar for tar in tars}
+    samples = [
+        (of_key[tar], sample)
+        for key, sample in zip(rows["key"].to_pylist(), rows["__key__"].to_pylist(), strict=True)
+        if (tar := key[: key.rindex(f"/{sample}.")]) in of_key  # the folder may hold scores of more tars
+    ]
     of_tar = defaultdict(list)
-    for key, sample in zip(rows["key"].to_pylist(), rows["__key__"].to_pylist(), strict=True):
-        of_tar[key[: key.rindex(f"/{sample}.")]].append(sample)
+    for tar, sample in samples[: round(share * len(samples))]:
+        of_tar[tar].append(sample)
     return of_tar
+
+
+def name_of(tar: str) -> str:
+    """The name of a tar without its suffix."""
+    name = Path(tar).name
+    return name[: -max(len(suffix) for suffix in TAR_SUFFIXES if name.lower().endswith(suffix))]
 
 
 def copy_samples(work: dict) -> dict:
@@ -48,7 +66,7 @@ def copy_samples(work: dict) -> dict:
         try:
             for member in source:
                 if sample_of(member.name) in kept:
-                    copy.addfile(member, source.extractfile(member))
+                    copy.addfile(member, source.extractfile(member) if member.isreg() else None)
         except tarfile.ReadError:
             pass  # of a damaged tar; what follows has no score, so that nothing of it is kept
     os.replace(part, target)
@@ -64,12 +82,17 @@ def main(
     workers: Annotated[int | None, typer.Option(help="Processes that score; as many as there are cores.")] = None,
 ) -> None:
     """Writes the samples with the highest scores, in their order; those that cannot be scored are left out."""
-    inputs = find_inputs([source], carry=["__key__"])
-    targets = {tar: str(output / f"{Path(tar).name.partition('.')[0]}.tar") for tar in inputs.shards}
+    if not source.lower().endswith(TAR_SUFFIXES):
+        raise SystemExit(f"Name a tar, or a pattern in quotes such as 'shards/*.tar', in place of {source}.")
+    try:
+        inputs = find_inputs([source], carry=["__key__"])
+    except ValueError as error:
+        raise SystemExit(str(error)) from None
+    targets = {tar: str(output / f"{name_of(tar)}.tar") for tar in inputs.shards}
     if len(set(targets.values())) < len(targets):
         raise SystemExit("Two of the tars have the same name: filter them one after the other.")
     counts = score_inputs(Scorer.from_pretrained(model), model, inputs, str(scores), workers=workers, resume=True)
-    kept = best_samples(scores, share)
+    kept = best_samples(scores, inputs.shards, share)
     note = output / "kept.txt"
     selection = "".join(f"{tar}/{sample}\n" for tar in sorted(kept) for sample in sorted(kept[tar]))
     if any(output.glob("*.tar")) and (not note.exists() or note.read_text() != selection):

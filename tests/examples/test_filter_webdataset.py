@@ -12,7 +12,7 @@ from dpiqa import Scorer
 from support import releases
 from support.examples import load_example, wrong_use
 from support.images import encoded
-from support.shards import write_tar
+from support.shards import write_parquet, write_tar
 
 # Ray warns of its own code.
 pytestmark = pytest.mark.filterwarnings("default")
@@ -86,3 +86,40 @@ def test_tars_of_one_name_are_refused(shards):
     (shards / "other").mkdir()
     (shards / "0.tar").rename(shards / "other" / "3.tar")
     assert "have the same name" in wrong_use("filter_webdataset", f"{shards}/**/*.tar")
+
+
+def test_scores_of_other_tars_count_for_nothing(example, tmp_path):
+    keys = ["a.tar/1.jpg", "a.tar/2.jpg", "b.tar/1.jpg", "b.tar/2.jpg"]
+    columns = {"key": keys, "score": [0.1, 0.2, 0.8, 0.9], "__key__": ["1", "2", "1", "2"]}
+    write_parquet(tmp_path / "1.parquet", columns)
+    assert example.best_samples(tmp_path, ["a.tar"], 0.5) == {"a.tar": ["2"]}
+
+
+def test_scores_without_names_of_samples_are_refused(example, tmp_path):
+    write_parquet(tmp_path / "1.parquet", {"key": ["a.tar/1.jpg"], "score": [0.1]})
+    with pytest.raises(SystemExit, match="scores of another command"):
+        example.best_samples(tmp_path, ["a.tar"], 0.5)
+
+
+def test_links_in_samples_are_copied(example, tmp_path):
+    link = tarfile.TarInfo("1.webp")
+    link.type, link.linkname = tarfile.SYMTYPE, "1.png"
+    with tarfile.open(write_tar(tmp_path / "0.tar", {"1.png": PHOTOS["0000"]}), "a") as tar:
+        tar.addfile(link)
+    (tmp_path / "kept").mkdir()
+    example.copy_samples({"tar": tmp_path / "0.tar", "target": str(tmp_path / "kept" / "0.tar"), "samples": ["1"]})
+    assert names_in(tmp_path / "kept") == ["1.png", "1.webp"]
+
+
+@pytest.mark.parametrize("name", ["s.001.tar", "s.001.tar.gz", "s.001.TGZ"])
+def test_only_the_suffix_is_taken_from_a_name(example, name):
+    assert example.name_of(f"shards/{name}") == "s.001"
+
+
+@pytest.mark.parametrize(
+    ("source", "message"), [("shards", "Name a tar"), ("a.parquet", "Name a tar"), ("*.tar", "no file matches")]
+)
+def test_what_is_no_tar_is_refused(example, tmp_path, monkeypatch, source, message):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SystemExit, match=message):
+        example.main(source)

@@ -79,12 +79,13 @@ def score_inputs(
 
     Raises:
         OSError: When the output must not or cannot be written.
-        ValueError: When the output has scores of another model.
+        ValueError: When the output has scores of another model, or holds one of the inputs.
         ray.exceptions.RayError: When Ray cannot go on; the rows that are written stay.
     """
     backend, folder = scorer.backend, ScoreFolder(output)
     named = {"fingerprint": scorer.fingerprint, "model": f"{backend.source} with {backend.name} in {backend.dtype}"}
-    folder.begin(named, resume=resume, overwrite=overwrite)
+    read = [*inputs.shards, *(name for name, _ in inputs.listed)]
+    folder.begin(named, resume=resume, overwrite=overwrite, inputs=read)
     if not ray.is_initialized():
         _start_ray()
     has = ray.cluster_resources()

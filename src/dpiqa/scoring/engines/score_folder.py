@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import pyarrow.dataset as pads
-from pyarrow.fs import FileSystem, FileType
+from pyarrow.fs import FileInfo, FileSystem, FileType
 
 from ...models.image_urls import is_url
 
@@ -38,11 +38,13 @@ class ScoreFolder:
         place: Path or URL.
 
     Raises:
-        ValueError: When no such file system is known.
+        ValueError: When no such file system is known, or there is a question mark in it.
     """
 
     def __init__(self, place: str):
         self.url = place if is_url(place) else os.path.abspath(place)
+        if "?" in self.url:  # Ray writes there, and does not find again what it has written
+            raise ValueError(f"cannot write to {self.url}: Ray needs a folder without a question mark in its name")
         try:
             self._system, self._path = FileSystem.from_uri(self.url)
         except (OSError, ValueError) as error:
@@ -61,17 +63,20 @@ class ScoreFolder:
         failed = rows.count_rows(filter=pads.field("error").is_valid())
         return RowCounts(rows.count_rows() - failed, failed)
 
-    def begin(self, model: Mapping[str, str], *, resume: bool = False, overwrite: bool = False) -> None:
+    def begin(
+        self, model: Mapping[str, str], *, resume: bool = False, overwrite: bool = False, inputs: Iterable[str] = ()
+    ) -> None:
         """Takes the folder for the rows of a model.
 
         Args:
             model: What the rows follow from; `fingerprint` must be the same to go on.
             resume: Whether rows that are there stay.
             overwrite: Whether they may be removed.
+            inputs: Paths and URLs that the run reads.
 
         Raises:
             FileExistsError: When there are rows that must neither stay nor be removed, or files of somebody else.
-            ValueError: When there are rows of another model.
+            ValueError: When there are rows of another model, or one of the inputs is in the folder.
             OSError: When it cannot be written to.
         """
         files = self._files()
@@ -90,11 +95,23 @@ class ScoreFolder:
                 f"{self.url} has scores of {before.get('model', 'a model that is not known')}, and scores of two "
                 "models cannot be mixed: name the same model, backend and dtype, or begin anew with --overwrite"
             )
+        read_from = {os.path.dirname(name): name for name in inputs} if files else {}
+        if inside := next((name for folder, name in read_from.items() if self._holds(folder)), None):
+            raise ValueError(f"{self.url} also holds one of the inputs, {inside}: name another folder")
         if before is not None and not resume:
+            if strangers := [one.base_name for one in files if not _is_ours(one)]:
+                raise FileExistsError(
+                    f"{self.url} also has files that dpiqa did not write, such as {strangers[0]}: name another folder"
+                )
             self._system.delete_dir_contents(self._path)
         self._system.create_dir(self._path, recursive=True)
         with self._system.open_output_stream(f"{self._path}/{_NOTE}") as note:
             note.write(json.dumps(dict(model)).encode())
+
+    def _holds(self, folder: str) -> bool:
+        """Whether a folder is this one or in it."""
+        here, there = (one if is_url(one) else os.path.realpath(one) for one in (self.url, folder))
+        return f"{there}/".startswith(f"{here.rstrip('/')}/")
 
     def _files(self) -> list[Any]:
         from pyarrow.fs import FileSelector
@@ -110,6 +127,10 @@ class ScoreFolder:
                 return json.loads(note.read())
         except (FileNotFoundError, ValueError):
             return None
+
+
+def _is_ours(one: FileInfo) -> bool:
+    return one.base_name in (_NOTE, _DONE) or (one.type == FileType.File and one.base_name.endswith(".parquet"))
 
 
 __all__ = ["RowCounts", "ScoreFolder"]
