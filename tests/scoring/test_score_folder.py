@@ -46,7 +46,7 @@ def test_rows_of_another_model_are_refused(folder):
 
 def test_rows_are_removed_when_asked(folder, tmp_path):
     folder.begin(MODEL | {"fingerprint": "def"}, overwrite=True)
-    assert names(tmp_path) == ["_dpiqa.json"]
+    assert names(tmp_path) == [".dpiqa.json"]
 
 
 @pytest.mark.parametrize("options", [{}, {"resume": True}, {"overwrite": True}])
@@ -66,14 +66,14 @@ def test_files_of_somebody_else_beside_rows_are_not_removed(folder, tmp_path):
     (tmp_path / "scores" / "kept").mkdir()
     with pytest.raises(FileExistsError, match="also has files that dpiqa did not write, such as kept"):
         folder.begin(MODEL, overwrite=True)
-    assert names(tmp_path) == ["1.parquet", "_dpiqa.json", "kept"]
+    assert names(tmp_path) == [".dpiqa.json", "1.parquet", "kept"]
 
 
 @pytest.mark.parametrize("options", [{"resume": True}, {"overwrite": True}])
 def test_what_is_read_is_neither_removed_nor_mixed_with_rows(folder, tmp_path, options):
     with pytest.raises(ValueError, match=r"also holds one of the inputs, .*1\.parquet"):
         folder.begin(MODEL, inputs=[str(tmp_path / "scores" / "1.parquet")], **options)
-    assert names(tmp_path) == ["1.parquet", "_dpiqa.json"]
+    assert names(tmp_path) == [".dpiqa.json", "1.parquet"]
 
 
 def test_a_place_that_ray_does_not_find_again(tmp_path):
