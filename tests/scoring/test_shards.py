@@ -42,6 +42,16 @@ class TestParquet:
         path = write_parquet(tmp_path / "a.parquet", {"image": [b"one"], "id": [7], "text": ["seven"]})
         assert rows(path, carried=[pa.field("id", pa.int64())])["#0"]["id"] == 7
 
+    def test_carried_values_that_do_not_fit_the_first_file_are_errors(self, tmp_path):
+        path = write_parquet(tmp_path / "a.parquet", {"image": [b"one", b"two"], "id": ["7", "eight"]})
+        found = rows(path, carried=[pa.field("id", pa.int64())])
+        assert "holds other values than the first file (the column 'id' has string for int64" in found["#1"]["error"]
+        assert table_of(list(found.values()), [pa.field("id", pa.int64())])["id"].null_count == 2
+
+    def test_carried_values_of_another_type_that_fit_are_taken(self, tmp_path):
+        path = write_parquet(tmp_path / "a.parquet", {"image": [b"one"], "id": pa.array([7], pa.int8())})
+        assert rows(path, carried=[pa.field("id", pa.int64())])["#0"]["id"] == 7
+
     def test_a_null_is_an_error(self, tmp_path):
         path = write_parquet(tmp_path / "a.parquet", {"image": [b"one", None]})
         assert rows(path)["#1"]["error"] == "no photo in this row: the value is null"

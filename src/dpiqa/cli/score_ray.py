@@ -99,8 +99,8 @@ def _find(names: Sequence[str], image_column: str | None, carry: Sequence[str]) 
 
 
 def _cause(error: BaseException) -> str:
-    """The last line of what Ray says, which is the error itself; the rest is where it came from."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    """The last line of what Ray says before its hints, which is the error itself; the rest is where it came from."""
+    lines = [line.strip() for line in str(error).partition("\nFailed to apply UDF")[0].splitlines() if line.strip()]
     return visible(lines[-1] if lines else type(error).__name__)
 
 

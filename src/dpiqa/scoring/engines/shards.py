@@ -51,7 +51,7 @@ def read_shard(
     """
     names = [field.name for field in carried]
     if name.lower().endswith(PARQUET_SUFFIX):
-        rows = _read_parquet(name, image_column or "image", names, retried)
+        rows = _read_parquet(name, image_column or "image", carried, retried)
     else:
         rows = _read_tar(name, image_column, names, retried)
     batch: list[Photo] = []
@@ -64,7 +64,7 @@ def read_shard(
         yield batch
 
 
-def _read_parquet(name: str, column: str, carried: Sequence[str], retried: Sequence[str]) -> Iterator[Photo]:
+def _read_parquet(name: str, column: str, carried: Sequence[pa.Field], retried: Sequence[str]) -> Iterator[Photo]:
     try:
         system, place = file_system(name)
         with system.open(place) as source:
@@ -74,23 +74,41 @@ def _read_parquet(name: str, column: str, carried: Sequence[str], retried: Seque
 
 
 def _rows_of_parquet(
-    file: pq.ParquetFile, name: str, column: str, carried: Sequence[str], retried: Sequence[str]
+    file: pq.ParquetFile, name: str, column: str, carried: Sequence[pa.Field], retried: Sequence[str]
 ) -> Iterator[Photo]:
-    check_columns(file.schema_arrow, [column, *carried])
+    names = [field.name for field in carried]
+    check_columns(file.schema_arrow, [column, *names])
     start = 0
     for group in range(file.num_row_groups):
         row, end = start, start + file.metadata.row_group(group).num_rows
         try:
-            columns = list(dict.fromkeys([column, *carried]))
+            columns = list(dict.fromkeys([column, *names]))
             for batch in file.iter_batches(_BATCH, row_groups=[group], columns=columns):
+                _check_values(batch, carried)
                 for values in batch.to_pylist():
-                    taken = {key: values[key] for key in carried}
+                    taken = {key: values[key] for key in names}
                     yield photo(f"{name}#{row}", **_image_of(values[column], name), **taken)
                     row += 1
         except _DAMAGE as error:
-            reason = _reason(error, retried, f"row group {group} of this Parquet file is damaged")
+            what = "holds other values than the first file" if isinstance(error, _OtherValuesError) else "is damaged"
+            reason = _reason(error, retried, f"row group {group} of this Parquet file {what}")
             yield from (photo(f"{name}#{lost}", error=reason) for lost in range(row, end))
         start = end
+
+
+class _OtherValuesError(ValueError):
+    """Carried values that do not fit the column of the output, which has the type of the first file."""
+
+
+def _check_values(batch: pa.RecordBatch, carried: Sequence[pa.Field]) -> None:
+    for field in carried:
+        values = batch.column(field.name)
+        if values.type == field.type:
+            continue
+        try:
+            pa.array(values.to_pylist(), field.type)
+        except (pa.ArrowException, ValueError, TypeError, OverflowError) as error:
+            raise _OtherValuesError(f"the column {field.name!r} has {values.type} for {field.type}: {error}") from None
 
 
 def check_columns(schema: pa.Schema, columns: Sequence[str]) -> None:
