@@ -3,6 +3,7 @@
 import os
 from types import SimpleNamespace
 
+import datasets
 import pyarrow.dataset as pads
 import pytest
 import ray
@@ -121,6 +122,10 @@ class TestRows:
         errors = [scored.rows[f"{scored.root}/damaged.parquet#{number}"]["error"] for number in range(4)]
         assert [error is None for error in errors] == [False, False, True, True]
         assert "row group 0" in errors[0]
+
+    def test_datasets_reads_the_folder_as_one_table(self, scored, tmp_path):
+        table = datasets.load_dataset(str(scored.root / "scores"), split="train", cache_dir=str(tmp_path))
+        assert sorted(table["key"]) == sorted(scored.rows)
 
     def test_nothing_else_is_there_and_all_is_counted(self, scored):
         num = len(scored.names)

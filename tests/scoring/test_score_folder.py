@@ -46,7 +46,7 @@ def test_rows_of_another_model_are_refused(folder):
 
 def test_rows_are_removed_when_asked(folder, tmp_path):
     folder.begin(MODEL | {"fingerprint": "def"}, overwrite=True)
-    assert names(tmp_path) == ["_dpiqa.json"]
+    assert names(tmp_path) == [".dpiqa.json"]
 
 
 @pytest.mark.parametrize("options", [{}, {"resume": True}, {"overwrite": True}])

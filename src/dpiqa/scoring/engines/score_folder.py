@@ -13,9 +13,9 @@ from pyarrow.fs import FileSystem, FileType
 
 from ...models.image_urls import is_url
 
-# What readers of Parquet folders pass over, because of the underscore.
-_NOTE = "_dpiqa.json"
-_DONE = "_done"
+# What readers of Parquet folders pass over, because of the dot; `datasets` reads what begins with an underscore.
+_NOTE = ".dpiqa.json"
+_DONE = ".done"
 
 
 @dataclass(frozen=True)
