@@ -11,6 +11,7 @@ from __future__ import annotations
 import logging
 import os
 import sys
+import warnings
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Any
@@ -134,6 +135,8 @@ def _start_ray() -> None:
     """Connects to a cluster or starts one; its plans and hints go to the files of its session, and not to stderr."""
     os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
     ray.init(log_to_driver=False, logging_level="ERROR")
+    # That small inputs, or the few that are left, do not keep all workers busy.
+    warnings.filterwarnings("ignore", category=UserWarning, module=r"ray\.data\.")
     for handler in logging.getLogger("ray.data").handlers:
         if isinstance(handler, logging.StreamHandler):
             handler.setLevel(logging.ERROR)
