@@ -59,7 +59,7 @@ def main(
     source: Annotated[str, typer.Argument(help="A tar, or a pattern in quotes.")],
     output: Annotated[Path, typer.Option(help="Folder for the tars.")] = Path("kept"),
     share: Annotated[float, typer.Option(min=0, max=1, help="Share of the photos to keep.")] = 0.5,
-    scores: Annotated[Path, typer.Option(help="Folder for the scores, to go on from.")] = Path("scores"),
+    scores: Annotated[Path, typer.Option(help="Folder for the scores, to go on from.")] = Path("kept-scores"),
     model: Annotated[str | None, typer.Option(help="Folder or Hub id; the bundled student if not given.")] = None,
     workers: Annotated[int | None, typer.Option(help="Processes that score; as many as there are cores.")] = None,
 ) -> None:
