@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-# What no test may depend on, set before the libraries read it: the terminal, its colours, the Hub, the user's model.
+# What no test may depend on, set before the libraries read it: the terminal, its colours, the Hub, the user's model, and
+# a Ray cluster that somebody else, such as another part of the tests, has started on this machine.
 os.environ.update(
     COLUMNS="400",
     TERMINAL_WIDTH="",
@@ -16,6 +17,7 @@ os.environ.update(
     HF_HUB_OFFLINE="1",
     DPIQA_MODEL="",
     DPIQA_BACKEND="torch",
+    RAY_ADDRESS="local",
 )
 
 import huggingface_hub

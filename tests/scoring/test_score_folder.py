@@ -44,6 +44,13 @@ def test_rows_of_another_model_are_refused(folder):
         folder.begin(MODEL | {"fingerprint": "def"}, resume=True)
 
 
+def test_rows_with_other_carried_columns_are_refused(folder):
+    with pytest.raises(ValueError, match="carried columns: none; this run would add: id, json"):
+        folder.begin(MODEL, resume=True, carried=["json", "id"])
+    folder.begin(MODEL, overwrite=True, carried=["json", "id"])
+    folder.begin(MODEL, resume=True, carried=["id", "json"])
+
+
 def test_rows_are_removed_when_asked(folder, tmp_path):
     folder.begin(MODEL | {"fingerprint": "def"}, overwrite=True)
     assert names(tmp_path) == [".dpiqa.json"]

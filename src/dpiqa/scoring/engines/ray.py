@@ -86,7 +86,9 @@ def score_inputs(
     backend, folder = scorer.backend, ScoreFolder(output)
     named = {"fingerprint": scorer.fingerprint, "model": f"{backend.source} with {backend.name} in {backend.dtype}"}
     read = [*inputs.shards, *(name for name, _ in inputs.listed)]
-    folder.begin(named, resume=resume, overwrite=overwrite, inputs=read)
+    folder.begin(
+        named, resume=resume, overwrite=overwrite, inputs=read, carried=[field.name for field in inputs.carried]
+    )
     if not ray.is_initialized():
         _start_ray()
     has = ray.cluster_resources()

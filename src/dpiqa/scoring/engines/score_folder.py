@@ -64,7 +64,13 @@ class ScoreFolder:
         return RowCounts(rows.count_rows() - failed, failed)
 
     def begin(
-        self, model: Mapping[str, str], *, resume: bool = False, overwrite: bool = False, inputs: Iterable[str] = ()
+        self,
+        model: Mapping[str, str],
+        *,
+        resume: bool = False,
+        overwrite: bool = False,
+        inputs: Iterable[str] = (),
+        carried: Iterable[str] = (),
     ) -> None:
         """Takes the folder for the rows of a model.
 
@@ -73,10 +79,12 @@ class ScoreFolder:
             resume: Whether rows that are there stay.
             overwrite: Whether they may be removed.
             inputs: Paths and URLs that the run reads.
+            carried: Columns that the rows have beside those of all outputs; must be the same to go on.
 
         Raises:
             FileExistsError: When there are rows that must neither stay nor be removed, or files of somebody else.
-            ValueError: When there are rows of another model, or one of the inputs is in the folder.
+            ValueError: When there are rows of another model or with other carried columns, or one of the inputs is in
+                the folder.
             OSError: When it cannot be written to.
         """
         files = self._files()
@@ -95,6 +103,13 @@ class ScoreFolder:
                 f"{self.url} has scores of {before.get('model', 'a model that is not known')}, and scores of two "
                 "models cannot be mixed: name the same model, backend and dtype, or begin anew with --overwrite"
             )
+        note = {**model, "carried": sorted(carried)}
+        if before is not None and resume and before.get("carried", []) != note["carried"]:
+            columns, wanted = (", ".join(one) or "none" for one in (before.get("carried", []), note["carried"]))
+            raise ValueError(
+                f"{self.url} has rows with these carried columns: {columns}; this run would add: {wanted}. Carry the "
+                "same ones, or name another folder"
+            )
         read_from = {os.path.dirname(name): name for name in inputs} if files else {}
         if inside := next((name for folder, name in read_from.items() if self._holds(folder)), None):
             raise ValueError(f"{self.url} also holds one of the inputs, {inside}: name another folder")
@@ -105,8 +120,8 @@ class ScoreFolder:
                 )
             self._system.delete_dir_contents(self._path)
         self._system.create_dir(self._path, recursive=True)
-        with self._system.open_output_stream(f"{self._path}/{_NOTE}") as note:
-            note.write(json.dumps(dict(model)).encode())
+        with self._system.open_output_stream(f"{self._path}/{_NOTE}") as file:
+            file.write(json.dumps(note).encode())
 
     def _holds(self, folder: str) -> bool:
         """Whether a folder is this one or in it."""
