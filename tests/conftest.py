@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-# What no test may depend on, set before the libraries read it: the terminal, its colours, the Hub, the user's model, and
-# a Ray cluster that somebody else, such as another part of the tests, has started on this machine.
+# What no test may depend on, set before the libraries read it: the terminal, its colours, the Hub, the user's model,
+# and a Ray cluster that somebody else, such as another part of the tests, has started on this machine.
 os.environ.update(
     COLUMNS="400",
     TERMINAL_WIDTH="",
