@@ -14,6 +14,8 @@ from parts import LATENT_SIZE, QUALITIES, encode_sentences, load_photos, make_pr
 from PIL import Image
 from pretrain import CAPTIONS, NO_CAPTION, contexts
 
+from dpiqa import open_image
+
 STEPS, GUIDANCE = 50, 3.0
 
 
@@ -21,7 +23,6 @@ def make_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", type=Path, required=True, help="folder of the BIQ2021 release")
     parser.add_argument("--prior", type=Path, required=True, help="output of pretrain.py")
-    parser.add_argument("--taesd", type=Path, required=True)
     parser.add_argument("--output", type=Path, required=True)
     parser.add_argument("--columns", type=int, default=6)
     parser.add_argument("--times", type=int, nargs="+", default=[100, 300, 600], help="steps of noise to clean")
@@ -62,10 +63,8 @@ def main(arguments: argparse.Namespace) -> None:
 
     _, held_out = load_photos(arguments.data, None)
     processor = make_processor()
-    pixels = torch.cat(
-        [processor(image, return_tensors="pt")["pixel_values"] for image in held_out["image"][:columns]]
-    )
-    pixels = pixels * 2 - 1
+    photos = [open_image(image) for image in held_out["image"][:columns]]
+    pixels = processor(photos, return_tensors="pt")["pixel_values"] * 2 - 1
     latents = autoencoder.encode(pixels).latents
     rows = [pixels, autoencoder.decode(latents).sample]
     for time in arguments.times:

@@ -3,12 +3,13 @@
     python studies/small_prior/pretrain.py --data BIQ2021 --livefb LIVEFB --taesd taesd.safetensors --output runs/prior
 
 The autoencoder is TAESD, which stays as it is. The UNet learns to remove noise from random crops of the latents of
-photos. Its context has two rows: the sentence embedding of no text, and that of a caption. The caption of a rated photo
-has a quality word that follows from the MOS, that of other photos says "a photo", and one caption in ten is left out.
+photos. Its context has two rows: the sentence embedding of no text, and that of a caption. The caption of a rated
+photo has a quality word that follows from the MOS, that of other photos says "a photo", and one caption in ten is left
+out.
 
 OUTPUT becomes a folder that `DPIQAModel.from_stable_diffusion` reads (`vae/`, `unet/`, `scheduler/`), with the prompt
-embeddings of a teacher beside them. `log.jsonl` has the loss on photos of held-out scenes. Started again, a run that was
-cut off goes on from its last state.
+embeddings of a teacher beside them. `log.jsonl` has the loss on photos of held-out scenes. Started again, a run that
+was cut off goes on from its last state.
 """
 
 from __future__ import annotations

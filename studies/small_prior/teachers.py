@@ -2,10 +2,10 @@
 
     python studies/small_prior/teachers.py --data BIQ2021 --prior runs/prior --output runs/teachers
 
-All teachers have one budget. The epoch with the best SRCC on photos of held-out scenes is kept. What `rows.jsonl` holds
-already is not run again, so that a run that was cut off goes on, and two processes can share a folder when they train
-different teachers (`--starts`, `--seeds`). `--test` scores BIQ2021's official test split with every teacher that is
-there, once, at the end.
+All teachers have one budget. The epoch with the best SRCC on photos of held-out scenes is kept. What `rows.jsonl`
+holds already is not run again, so that a run that was cut off goes on, and two processes can share a folder when they
+train different teachers (`--starts`, `--seeds`). With `--test` every teacher scores BIQ2021's official test split,
+once, at the end of its training.
 """
 
 from __future__ import annotations
