@@ -125,3 +125,14 @@ def test_the_best_of_n_samples_of_a_diffusion_pipeline(tmp_path, tiny_checkpoint
     scores = best.main(best.make_parser().parse_args([str(tmp_path / "pipeline"), *options]))
     assert len(set(scores)) == 3
     assert capsys.readouterr().out.strip().splitlines()[0].startswith(f"{max(scores):.3f}")
+
+
+def test_from_nothing_to_a_tiny_teacher_and_its_student(tmp_path, monkeypatch, capfd):
+    arguments = ["--output", str(tmp_path / "tiny"), "--photos", "40", "--epochs", "1"]
+    monkeypatch.setattr(sys, "argv", ["tiny_teacher.py", *arguments])
+    load_example("tiny_teacher").main()
+    for model in ("teacher", "student"):
+        rows = list(csv.DictReader((tmp_path / "tiny" / f"{model}.csv").read_text().splitlines()))
+        assert len(rows) == 40
+        assert all(math.isfinite(float(row["score"])) for row in rows)
+    assert "$ dpiqa train distill" in capfd.readouterr().out

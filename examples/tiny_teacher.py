@@ -1,0 +1,99 @@
+"""From nothing to a teacher, a student distilled from it, and their scores, in some minutes on two cores.
+
+    python examples/tiny_teacher.py --output tiny
+
+Everything is tiny, and starts from random weights: it shows the way, and its scores are worth little. The photos are
+cut from photographs that scikit-learn and scikit-image carry, and most of them are distorted. The student inside the
+package says how good they look. With `--data` your own photos and ratings take their place. The commands that it runs
+are printed; they work the same with real data and a real Stable Diffusion.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import skimage.data
+import sklearn.datasets
+from PIL import Image
+
+from dpiqa import DPIQAConfig, DPIQAImageProcessor, DPIQAModel, Scorer
+from dpiqa.data.distortions import DISTORTIONS, LEVELS, distort_to_level
+
+SIDE = 192  # of a photo, in pixels
+SIZE = 128  # of the models' inputs
+
+
+def sample_photos() -> list[Image.Image]:
+    """Squares from photographs of two PyPI packages."""
+    arrays = [*sklearn.datasets.load_sample_images().images]
+    arrays += [getattr(skimage.data, name)() for name in ("astronaut", "chelsea", "coffee", "rocket")]
+    return [
+        Image.fromarray(array[top : top + SIDE, left : left + SIDE])
+        for array in arrays
+        for top in range(0, array.shape[0] - SIDE + 1, SIDE // 2)
+        for left in range(0, array.shape[1] - SIDE + 1, SIDE // 2)
+    ]
+
+
+def make_rated_photos(folder: Path, count: int) -> Path:
+    """Writes photos, most of them distorted, and a table of them and the scores of the student inside the package."""
+    folder.mkdir(parents=True, exist_ok=True)
+    photos, generator = sample_photos(), np.random.default_rng(0)
+    paths = []
+    for number in range(count):
+        photo = photos[generator.integers(len(photos))]
+        if generator.random() < 0.8:
+            kind = str(generator.choice(list(DISTORTIONS)))
+            photo = distort_to_level(photo, kind, generator.uniform(1, LEVELS), seed=number)
+        paths.append(folder / f"{number:04}.png")
+        photo.save(paths[-1])
+    table = folder / "photos.csv"
+    with table.open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["path", "mos"])
+        writer.writerows(
+            (path.name, score.score) for path, score in zip(paths, Scorer.from_pretrained()(paths), strict=True)
+        )
+    return table
+
+
+def dpiqa(command: str) -> None:
+    """Prints a command and runs it."""
+    print(f"\n$ dpiqa {command}", flush=True)
+    subprocess.run([sys.executable, "-m", "dpiqa", *shlex.split(command)], check=True)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--output", type=Path, default=Path("tiny"), help="folder to write to")
+    parser.add_argument("--data", help="your photos and ratings, as `dpiqa train --data` takes them")
+    parser.add_argument("--photos", type=int, default=600, help="sample photos to make")
+    parser.add_argument("--epochs", type=int, default=6)
+    arguments = parser.parse_args()
+    output = arguments.output
+    data = arguments.data or make_rated_photos(output / "photos", arguments.photos)
+
+    # With a Stable Diffusion at hand it is `dpiqa train teacher --stable-diffusion`, and this start is not needed.
+    start = output / "start"
+    DPIQAModel(DPIQAConfig.small()).save_pretrained(start)
+    DPIQAImageProcessor(size={"height": SIZE, "width": SIZE}).save_pretrained(start)
+    epochs = f"--num-train-epochs {arguments.epochs} --overwrite"
+    teacher, student = output / "teacher", output / "student"
+    dpiqa(f"train teacher --data {data} --model {start} --output {teacher} --learning-rate 3e-4 {epochs}")
+    dpiqa(
+        f"train distill --data {data} --teacher {teacher} --backbone efficientnet-lite0 --head pooled "
+        f"--image-size {SIZE} --output {student} --learning-rate 1e-3 {epochs}"
+    )
+    if not arguments.data:
+        for model in (teacher, student):
+            dpiqa(f"score {output / 'photos'} --model {model} --output {model}.csv --overwrite --backend torch")
+
+
+if __name__ == "__main__":
+    main()
