@@ -13,8 +13,6 @@ from __future__ import annotations
 import argparse
 import csv
 import shlex
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +21,7 @@ import sklearn.datasets
 from PIL import Image
 
 from dpiqa import DPIQAConfig, DPIQAImageProcessor, DPIQAModel, Scorer
+from dpiqa.cli import app
 from dpiqa.data.distortions import DISTORTIONS, LEVELS, distort_to_level
 
 SIDE = 192  # of a photo, in pixels
@@ -66,7 +65,8 @@ def make_rated_photos(folder: Path, count: int) -> Path:
 def dpiqa(command: str) -> None:
     """Prints a command and runs it."""
     print(f"\n$ dpiqa {command}", flush=True)
-    subprocess.run([sys.executable, "-m", "dpiqa", *shlex.split(command)], check=True)
+    if status := app(shlex.split(command), standalone_mode=False):
+        raise SystemExit(status)
 
 
 def main() -> None:

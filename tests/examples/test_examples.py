@@ -127,7 +127,7 @@ def test_the_best_of_n_samples_of_a_diffusion_pipeline(tmp_path, tiny_checkpoint
     assert capsys.readouterr().out.strip().splitlines()[0].startswith(f"{max(scores):.3f}")
 
 
-def test_from_nothing_to_a_tiny_teacher_and_its_student(tmp_path, monkeypatch, capfd):
+def test_from_nothing_to_a_tiny_teacher_and_its_student(tmp_path, monkeypatch, capsys):
     arguments = ["--output", str(tmp_path / "tiny"), "--photos", "40", "--epochs", "1"]
     monkeypatch.setattr(sys, "argv", ["tiny_teacher.py", *arguments])
     load_example("tiny_teacher").main()
@@ -135,4 +135,4 @@ def test_from_nothing_to_a_tiny_teacher_and_its_student(tmp_path, monkeypatch, c
         rows = list(csv.DictReader((tmp_path / "tiny" / f"{model}.csv").read_text().splitlines()))
         assert len(rows) == 40
         assert all(math.isfinite(float(row["score"])) for row in rows)
-    assert "$ dpiqa train distill" in capfd.readouterr().out
+    assert "$ dpiqa train distill" in capsys.readouterr().out
