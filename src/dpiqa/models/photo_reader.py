@@ -37,7 +37,7 @@ class PhotoReader:
         do_rescale: Whether values are multiplied by `rescale_factor`.
         rescale_factor: See `do_rescale`.
         do_normalize: Whether `image_mean` is then subtracted and the result divided by `image_std`.
-        image_mean: Of the three channels.
+        image_mean: The means of the three channels.
         image_std: Likewise.
     """
 
