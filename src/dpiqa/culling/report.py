@@ -40,7 +40,7 @@ class Scale:
 
 
 class Report:
-    """A page of HTML that needs nothing from the network. Use it in a `with` block (needs the extra `cull`).
+    """An HTML page that needs nothing from the network. Use it in a `with` block (needs the extra `cull`).
 
     Thumbnails are made as the photos come (see [`dpiqa.culling.thumbnails.Thumbnails`]); the page itself is written by
     `finish`. Without that, nothing is left.

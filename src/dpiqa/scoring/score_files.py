@@ -80,8 +80,8 @@ def check_output(path: Path, *, overwrite: bool = False, resume: bool = False) -
 
     Raises:
         ValueError: When the suffix is none of .csv, .jsonl, .parquet.
-        FileExistsError: When the file exists, or the beginning of one from a run that was cut off, and it must be
-            neither overwritten nor gone on with; or when it is a folder.
+        FileExistsError: When the file exists, or its part from a run that was cut off, and neither `overwrite` nor
+            `resume` is set; or when it is a folder.
         FileNotFoundError: When the folder that it belongs to does not exist.
     """
     suffix = path.suffix.lower()
