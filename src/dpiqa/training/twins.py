@@ -1,4 +1,4 @@
-"""Photos beside distorted versions of themselves, of which one knows what is worse without asking anybody."""
+"""Photos with distorted versions of them, of which it is known without any rating which one is worse."""
 
 from __future__ import annotations
 
