@@ -41,8 +41,8 @@ model-index:
 
 # my-student
 
-A photo in, a quality score out: a DP-IQA student \(\[arXiv 2405\.19996\]\(https://arxiv\.org/abs/2405\.19996\)\), .+
-with dpiqa\. \d[\d,]+ parameters, 64x64 input\.
+This model .+ It is a DP-IQA student \(\[arXiv 2405\.19996\]\(https://arxiv\.org/abs/2405\.19996\)\), trained
+with dpiqa\. It has \d[\d,]+ parameters and an input of 64x64 pixels\.
 
 ## Use
 
@@ -52,7 +52,7 @@ from dpiqa import Scorer
 Scorer\.from_pretrained\("my-student"\)\("photo\.jpg"\)  # score, percentile, interval
 ```
 
-The score estimates the mean opinion score, mapped to \[0, 1\]; higher is better\.
+The score estimates the mean opinion score, mapped to \[0, 1\]\. Higher is better\.
 
 ## Intended use
 
@@ -60,10 +60,10 @@ Ranking and filtering photographs like those that it was trained on by how good 
 
 ## Limits
 
-- Scores carry .+
-  figures below\.
-- It sees the whole photo resized to 64x64: .+
-- Intended dark, .+
+- Scores reflect .+
+  those below\.
+- It sees the whole photo resized to 64x64\. .+
+- Pictures that are blurred .+
 - There is no interval: too few photos were left to calibrate one\. The percentile .+
 
 ## Training
@@ -99,8 +99,8 @@ python train\.py --data 'my photos\.csv'
 (
 Note: .+
 )*
-The test photos were scored at the end only, by the checkpoint as `Scorer` loads it\. SRCC, KRCC and PLCC are .+
-the scale of \[0, 1\]; intervals are 95 % bootstrap intervals\.
+The test photos were scored only at the end, by the checkpoint as `Scorer` loads it\. SRCC, KRCC and PLCC are .+
+on the scale of \[0, 1\]\. Intervals are 95 % bootstrap intervals\.
 
 ## Licence of the data
 

@@ -40,7 +40,7 @@ def _dpiqa(
         bool, typer.Option("--version", help="Show the version and exit.", callback=_print_version, is_eager=True)
     ] = False,
 ) -> None:
-    """Blind image quality assessment: how good does a photo look?"""
+    """Say how good photos look, without a reference picture (blind image quality assessment)."""
 
 
 def _add(*commands: Callable[..., None]) -> None:

@@ -29,7 +29,8 @@ def convert(
         typer.Option(
             exists=True,
             dir_okay=False,
-            help="The teacher's prompt embeddings, .safetensors, .npy or .pt; else computed with --text-model.",
+            help="File of the teacher's prompt embeddings (.safetensors, .npy or .pt). Without it they are "
+            "computed with --text-model.",
         ),
     ] = None,
     text_model: Annotated[

@@ -22,7 +22,7 @@ def demo(
     host: Annotated[
         str | None,
         typer.Option(
-            help="Address to listen on. Where others reach it, the app has the limits of the Space.",
+            help="Address to listen on. If others can reach it, the app has the limits of a public Space.",
             show_default="this machine only",
         ),
     ] = None,
@@ -30,7 +30,7 @@ def demo(
         int | None, typer.Option(min=1, max=65535, help="Port.", show_default="the first free one from 7860")
     ] = None,
 ) -> None:
-    """Open the app of the Space on this machine: score, rank and distort photos in a browser."""
+    """Open the app on this machine: score, rank and distort photos in a browser."""
     try:
         from ..demo import CannotListenError, serve
     except ModuleNotFoundError as error:

@@ -21,7 +21,9 @@ def distort(
         ),
     ],
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder for the distorted photos and their labels.")],
-    max_side: Annotated[int, typer.Option(min=64, help="Photos are made smaller to this longer side first.")] = 512,
+    max_side: Annotated[
+        int, typer.Option(min=64, help="Larger photos are first resized to this longer side, in pixels.")
+    ] = 512,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Write to a folder that holds files.")] = False,
 ) -> None:
     """Make a synthetic test set from your own photos: 25 kinds of distortion at five levels each.

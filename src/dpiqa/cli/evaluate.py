@@ -30,7 +30,7 @@ def evaluate(
         list[str] | None,
         typer.Option(
             help='Folder or Hub id of a model, or "bundled"; repeat the option for several.',
-            show_default="bundled, without --predictions",
+            show_default="bundled, unless there are --predictions",
         ),
     ] = None,
     predictions: Annotated[
@@ -46,7 +46,7 @@ def evaluate(
         typer.Option(
             callback=check,
             metavar="LOW HIGH",
-            help="Rating scale of tables and Hub data sets; photos.csv:1:5 gives each its own.",
+            help="Rating scale of tables and Hub data sets. For several scales write photos.csv:1:5.",
         ),
     ] = None,
     allow_missing: Annotated[
@@ -58,7 +58,7 @@ def evaluate(
     resamples: Annotated[
         int, typer.Option(min=0, help="Number of bootstrap samples; 0 leaves the intervals out.")
     ] = 1000,
-    device: Annotated[str, typer.Option(help="auto (cuda, mps, cpu), or a torch device.")] = "auto",
+    device: Annotated[str, typer.Option(help="auto (cuda, else mps, else cpu), or a torch device.")] = "auto",
     dtype: Annotated[str, typer.Option(help="auto, float32, bfloat16 or float16.")] = "auto",
 ) -> None:
     """Compare scores with opinion scores: SRCC, PLCC, KRCC, RMSE with 95 % intervals, tables and plots.

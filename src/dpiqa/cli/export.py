@@ -28,7 +28,7 @@ class Quantization(StrEnum):
 
 def export(
     format: Annotated[Format, typer.Option("--format", help="The runtime to export for.")],
-    output: Annotated[Path, typer.Option("--output", "-o", help="Folder for it, new or empty.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="Folder for the export, new or empty.")],
     model: Annotated[
         str | None, typer.Option(help="Folder or Hub id of a student.", show_default="the bundled student")
     ] = None,

@@ -23,7 +23,9 @@ def prepare(
         ),
     ],
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder for the Parquet files and the card.")],
-    push_to: Annotated[str | None, typer.Option(help="Private Hub data set to upload it to, ORG/NAME.")] = None,
+    push_to: Annotated[
+        str | None, typer.Option(help="Private data set on the Hub, ORG/NAME, to upload it to.")
+    ] = None,
     mos_range: Annotated[
         tuple[str, str] | None,
         typer.Option(
@@ -31,7 +33,7 @@ def prepare(
         ),
     ] = None,
     split_by: Annotated[
-        str | None, typer.Option(help='"scene" keeps near-identical photos on one side of a cut.')
+        str | None, typer.Option(help='"scene" keeps near-identical photos in the same split.')
     ] = None,
     allow_missing: Annotated[bool, typer.Option("--allow-missing", help="Leave out images that are missing.")] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace what was prepared there before.")] = False,

@@ -34,7 +34,7 @@ def push(
 ) -> None:
     """Put a checkpoint on the Hub: weights, configurations, model card, and the code that they need.
 
-    Every file is checked before one is sent. It takes a token: `hf auth login`, or the variable HF_TOKEN.
+    Every file is checked before one is sent. You need a token: `hf auth login`, or the variable HF_TOKEN.
     """
     from transformers.utils import logging
 

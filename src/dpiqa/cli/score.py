@@ -37,7 +37,7 @@ def score(
         typer.Argument(
             metavar="INPUTS",
             help="Photos, folders or patterns; - reads a list of paths from stdin. Or one data set on the Hub: "
-            "hf://datasets/ORG/NAME, or with @REVISION behind it.",
+            "hf://datasets/ORG/NAME, or hf://datasets/ORG/NAME@REVISION.",
         ),
     ],
     model: Annotated[
@@ -48,11 +48,11 @@ def score(
         str,
         typer.Option(
             envvar="DPIQA_BACKEND",
-            help="torch, onnx or openvino; auto is the fastest that is installed and agrees with torch. The "
-            "first run with onnx or openvino takes half a minute longer, to export the model.",
+            help="torch, onnx or openvino; auto takes the fastest that is installed and agrees with torch. The "
+            "first run with onnx or openvino takes half a minute longer, because it exports the model.",
         ),
     ] = "auto",
-    device: Annotated[str, typer.Option(help="auto (cuda, mps, cpu), or a torch device.")] = "auto",
+    device: Annotated[str, typer.Option(help="auto (cuda, else mps, else cpu), or a torch device.")] = "auto",
     dtype: Annotated[str, typer.Option(help="auto, float32, bfloat16 or float16.")] = "auto",
     batch_size: Annotated[
         int | None,
@@ -69,16 +69,18 @@ def score(
     ] = None,
     output: Annotated[
         str | None,
-        typer.Option("--output", "-o", help="A .csv, .jsonl or .parquet file; with ray, a folder or s3:// or gs://."),
+        typer.Option(
+            "--output", "-o", help="A .csv, .jsonl or .parquet file; with ray a folder, which can be s3:// or gs://."
+        ),
     ] = None,
     maps: Annotated[Path | None, typer.Option(help="Folder for quality maps laid over the photos, as PNG.")] = None,
     report: Annotated[
-        Path | None, typer.Option(help="A page of HTML to look through the photos with, best first, bursts together.")
+        Path | None, typer.Option(help="HTML page for looking through the photos, best first, bursts together.")
     ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace files that exist.")] = False,
     resume: Annotated[
         bool,
-        typer.Option("--resume", help="Keep the rows of --output, and score only photos without one."),
+        typer.Option("--resume", help="Keep the rows of --output, and score only photos that have no row."),
     ] = False,
     sort: Annotated[bool, typer.Option("--sort", help="Best photo first, errors last.")] = False,
     strict: Annotated[
@@ -91,8 +93,8 @@ def score(
     engine: Annotated[
         str,
         typer.Option(
-            help="local, or ray for all cores of a machine or a cluster. INPUTS can then be Parquet files, WebDataset "
-            "tars and URLs too, and --workers are processes.",
+            help="local, or ray for all cores of a machine or a cluster. With ray, INPUTS can also be Parquet files, "
+            "WebDataset tars and URLs, and --workers is the number of processes.",
         ),
     ] = "local",
     image_column: Annotated[
@@ -100,11 +102,14 @@ def score(
         typer.Option(
             help="The column of photos of a Hub data set. With ray: the column of Parquet files with photos, paths or "
             "URLs, or the suffix in tars.",
-            show_default="the only one with images; image; in tars all photos",
+            show_default="the only one with images; with ray image, and in tars all photos",
         ),
     ] = None,
     carry: Annotated[
-        list[str] | None, typer.Option(help="With ray: a column, or a suffix in tars, to take along into the rows.")
+        list[str] | None,
+        typer.Option(
+            help="With ray: a column, or in tars a suffix, to copy into the rows. Repeat the option for several."
+        ),
     ] = None,
 ) -> None:
     """Score photos: higher is better, 0 to 1 on the scale of human opinion scores.

@@ -37,14 +37,20 @@ def select(
             "wrote, so that nothing is scored again.",
         ),
     ],
-    top: Annotated[str | None, typer.Option(metavar="N|N%", help="How many of the photos, or which share.")] = None,
+    top: Annotated[
+        str | None,
+        typer.Option(metavar="N|N%", help="How many photos to select, such as 20, or which share, such as 10%."),
+    ] = None,
     min_score: Annotated[float | None, typer.Option(help="The lowest score to select.")] = None,
     best_of_burst: Annotated[
-        bool, typer.Option("--best-of-burst", help="Of photos that look nearly the same, only the best one.")
+        bool, typer.Option("--best-of-burst", help="Keep only the best of photos that look nearly the same.")
     ] = False,
     copy_to: Annotated[Path | None, typer.Option(help="Folder to copy the selected photos to.")] = None,
-    link_to: Annotated[Path | None, typer.Option(help="Folder for symbolic links to them.")] = None,
-    output: Annotated[Path | None, typer.Option("--output", "-o", help="File for their paths, one a line.")] = None,
+    link_to: Annotated[Path | None, typer.Option(help="Folder for symbolic links to the selected photos.")] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", help="File for the paths of the selected photos, one on each line."),
+    ] = None,
     print0: Annotated[
         bool, typer.Option("--print0", "-0", help="End paths with a zero byte, as xargs -0 reads them.")
     ] = False,
@@ -57,14 +63,17 @@ def select(
         typer.Option(help="Folder or Hub id of a student or a teacher.", show_default="the bundled student"),
     ] = None,
     backend: Annotated[
-        str, typer.Option(envvar="DPIQA_BACKEND", help="torch, onnx or openvino; auto as for dpiqa score.")
+        str,
+        typer.Option(
+            envvar="DPIQA_BACKEND", help="torch, onnx or openvino; auto takes the fastest, as dpiqa score does."
+        ),
     ] = "auto",
-    device: Annotated[str, typer.Option(help="auto (cuda, mps, cpu), or a torch device.")] = "auto",
+    device: Annotated[str, typer.Option(help="auto (cuda, else mps, else cpu), or a torch device.")] = "auto",
 ) -> None:
     """Select the best photos: print their paths, copy them, or link to them.
 
-    It never moves, changes or replaces a photo. Bursts are taken together first, then --top counts, then --min-score
-    takes away what is left under it.
+    It never moves, changes or replaces a photo. The options work in this order: --best-of-burst keeps one photo of
+    each burst, --top takes the best of these, and --min-score drops those that score less.
     """
     from ..culling.selection import select as best
 

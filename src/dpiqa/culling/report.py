@@ -1,4 +1,4 @@
-"""One page to cull by: photos with their scores, best first, that a browser opens from the disk."""
+"""A report to cull by: one HTML page with photos and their scores, best first, which a browser opens from the disk."""
 
 from __future__ import annotations
 
@@ -35,12 +35,12 @@ class Scale:
 
     @classmethod
     def of(cls, config: Any) -> Scale:
-        """That of a student's or a teacher's configuration."""
+        """The scale in a student's or a teacher's configuration."""
         return cls(config.score_quantiles, config.interval_half_width, config.interval_coverage)
 
 
 class Report:
-    """A page of HTML that needs nothing from the network. Use it in a `with` block (needs the extra `cull`).
+    """An HTML page that needs nothing from the network. Use it in a `with` block (needs the extra `cull`).
 
     Thumbnails are made as the photos come (see [`dpiqa.culling.thumbnails.Thumbnails`]); the page itself is written by
     `finish`. Without that, nothing is left.
@@ -97,7 +97,7 @@ class Report:
         return self._thumbnails.folder
 
     def add(self, path: str, score: Score) -> None:
-        """Takes a photo. One that cannot be opened for its thumbnail any more is shown without."""
+        """Adds a photo. If it cannot be opened for its thumbnail any more, it is shown without one."""
         photo = to_row(path, score)
         photo["name"] = os.path.basename(photo["path"])
         photo["folder"] = os.path.dirname(photo["path"])
@@ -151,7 +151,7 @@ class Report:
 
 
 def check_page(page: Path, *, overwrite: bool = False) -> None:
-    """Looks whether a page can be written, and leaves nothing.
+    """Checks whether a page can be written, and leaves nothing behind.
 
     Raises:
         ValueError: When it is not called .html.

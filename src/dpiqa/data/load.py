@@ -125,7 +125,7 @@ def load_iqa_splits(
         source: A [`DataSource`] or its description: "koniq10k=/data/koniq", "photos.csv", "photos.csv:1:5", a folder
             that `dpiqa prepare` wrote or with a metadata file, or a Hub id.
         root: Folder of the release, or where the paths of a table start.
-        seed: Of what has to be cut (see [`dpiqa.data.splits.assign_splits`]).
+        seed: The seed for what has to be cut (see [`dpiqa.data.splits.assign_splits`]).
         split_by: "scene" keeps near-identical photos on one side of every cut (needs `imagehash`). None keeps together
             what has the same reference.
         use_official: Whether the splits that the data set came with stay as they are.

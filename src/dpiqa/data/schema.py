@@ -117,7 +117,7 @@ def read_label_csv(path: Path, texts: Sequence[str], numbers: Sequence[str]) -> 
 
 
 def as_number(value: object) -> float | None:
-    """A finite float; None for what is none."""
+    """A finite float, or None for anything else."""
     try:
         number = float(value)  # type: ignore[arg-type]
     except (TypeError, ValueError):

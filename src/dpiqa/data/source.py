@@ -112,7 +112,7 @@ class DataSource:
 
 
 def check_mos_range(mos_range: tuple[float, float]) -> None:
-    """Refuses what is no rating scale.
+    """Refuses a range that is no rating scale.
 
     Raises:
         ValueError: When it is not two ascending, finite numbers.

@@ -21,12 +21,12 @@ class Limits:
 
     Attributes:
         max_photos: In one request.
-        max_pixels: Of one photo.
-        max_photos_pixels: Of all photos in one request together.
-        max_file_bytes: Of one photo.
-        max_upload_bytes: Of one request with files.
-        max_request_bytes: Of any other request.
-        max_folder_bytes: Of everything in the temporary folder together.
+        max_pixels: Pixels of one photo.
+        max_photos_pixels: Pixels of all photos in one request together.
+        max_file_bytes: Bytes of one photo.
+        max_upload_bytes: Bytes of one request with files.
+        max_request_bytes: Bytes of any other request.
+        max_folder_bytes: Bytes of everything in the temporary folder together.
         delete_after: Age in seconds of files that go from the temporary folder.
         delete_every: Seconds between two clearings of it.
         promise: What the page says about the photos.

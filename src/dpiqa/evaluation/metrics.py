@@ -152,9 +152,9 @@ def correlation_report(
         scores: (photos,) finite scores of a model.
         mos: (photos,) opinion scores.
         std: (photos,) standard deviations of the opinions, for the outlier ratio.
-        half_width: Of the interval that the model gives with each score, for the share of MOS that it covers.
-        resamples: Of the bootstrap; 0 leaves the intervals out (low and high are then the value).
-        seed: Of the bootstrap.
+        half_width: Half the width of the interval of each score, for the share of MOS that it covers.
+        resamples: Number of bootstrap samples; 0 leaves the intervals out (low and high are then the value).
+        seed: The seed of the bootstrap.
 
     Returns:
         "srcc", "plcc", "plcc_fitted", "krcc", "rmse", "rmse_fitted", and "outlier_ratio" and "interval_coverage" where

@@ -1,4 +1,4 @@
-"""Scores on disk, by the content of the model and of the photo: nothing old comes back under a new name."""
+"""Scores on disk, by the content of the model and of the photo, so that no outdated score is used."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def score_photos(
     progress: Progress | None = None,
     description: str = "scoring",
 ) -> list[Score]:
-    """Scores photos, those that are not yet in the cache.
+    """Scores the photos that are not in the cache yet.
 
     Args:
         scorer: The model.

@@ -52,7 +52,7 @@ def deep_grey_to_rgb(image: Image.Image, *, unsigned: bool = False, negative: bo
     """Scales 16-bit and 32-bit integer or float greyscale to 8 bits by the full scale that its values call for.
 
     Args:
-        image: Of mode "I", "F" or "I;16" in any byte order.
+        image: A picture of mode "I", "F" or "I;16" in any byte order.
         unsigned: Whether the values of mode "I" are unsigned.
         negative: Whether 0 is white.
 

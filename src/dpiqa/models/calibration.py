@@ -44,7 +44,7 @@ def fit_calibration(
     """Writes percentiles and the interval into a configuration.
 
     Args:
-        config: Of the checkpoint that gave the scores; changed in place.
+        config: The configuration of the checkpoint that gave the scores; it is changed in place.
         train_scores: (photos,) scores of training photos, for the percentiles.
         validation_scores: (photos,) scores of photos that were not trained on.
         validation_mos: Their MOS, normalised to [0, 1]. The interval is split-conformal: half its width is the

@@ -64,7 +64,7 @@ def read_header(file: BinaryIO, name: str, formats: Sequence[str] | None) -> Ima
     """Opens an image without decoding it.
 
     Args:
-        file: Of bytes, seekable.
+        file: A seekable file of bytes.
         name: What errors call it.
         formats: Formats to read, by Pillow's names; None reads all that dpiqa knows.
 

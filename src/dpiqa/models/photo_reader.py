@@ -37,7 +37,7 @@ class PhotoReader:
         do_rescale: Whether values are multiplied by `rescale_factor`.
         rescale_factor: See `do_rescale`.
         do_normalize: Whether `image_mean` is then subtracted and the result divided by `image_std`.
-        image_mean: Of the three channels.
+        image_mean: The means of the three channels.
         image_std: Likewise.
     """
 
@@ -56,7 +56,7 @@ class PhotoReader:
         return cls(**{name: settings[name] for name in SETTINGS if settings.get(name) is not None})
 
     def settings(self) -> dict[str, Any]:
-        """All that pixels follow from, beside the photo and the code; for fingerprints."""
+        """All settings that the pixels depend on; for fingerprints."""
         return {name: getattr(self, name) for name in SETTINGS}
 
     def read_photo(
@@ -82,7 +82,7 @@ class PhotoReader:
             return PhotoPixels(np.array(image.resize(size, self.resample)), width, height)
 
     def normalise(self, pixels: np.ndarray) -> np.ndarray:
-        """Pixels -> what a model takes.
+        """Turns pixels into what a model takes.
 
         Args:
             pixels: (..., height, width, 3) uint8 of [`read_photo`].

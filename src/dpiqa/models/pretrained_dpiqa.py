@@ -13,7 +13,7 @@ _NAMED_KEYS = 3
 
 
 class DPIQAPreTrainedModel(PreTrainedModel):
-    """Takes pixels, and loads a checkpoint whole or not at all."""
+    """What all models share: they take pixels, and load a checkpoint completely or not at all."""
 
     main_input_name = "pixel_values"
     input_modalities = ("image",)

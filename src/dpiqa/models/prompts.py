@@ -84,7 +84,7 @@ class PromptGrid:
             yield self.template.format(scene=scene, distortion=distortion, quality=quality)
 
     def to_dict(self) -> dict[str, Any]:
-        """The fields, as they stand in a checkpoint's config."""
+        """The fields, as they are in a checkpoint's config."""
         return {key: value if isinstance(value, str) else list(value) for key, value in asdict(self).items()}
 
 

@@ -81,7 +81,7 @@ def model_type_of(folder: Path, name: object = None) -> Literal["dpiqa", "dpiqa-
     """Which kind of model a checkpoint is, by its `config.json`.
 
     Args:
-        folder: Of the checkpoint.
+        folder: The folder of the checkpoint.
         name: What to call it in an error; the folder when None.
 
     Raises:

@@ -1,4 +1,4 @@
-"""Whether an exported network says what PyTorch says."""
+"""Whether an exported network gives the scores of PyTorch."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Names for what a network says: nothing that was computed by another one is ever taken for it."""
+"""Names of networks by their content, so that nothing that another network computed is taken for theirs."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def fingerprint(network: nn.Module, *settings: Any) -> str:
 
     Args:
         network: Its parameters and buffers count, with their names, types and shapes.
-        *settings: Whatever else its output follows from, as JSON.
+        *settings: Whatever else its output depends on, as JSON.
 
     Returns:
         32 hexadecimal digits of SHA-256 over the weights, the settings and the version of the code that makes pixels

@@ -29,7 +29,7 @@ def freeze_for_inference(
     Args:
         model: The teacher.
         device: Where the copy goes; None leaves it where the model is.
-        dtype: Of its weights; None takes [`inference_dtype`] of the device. The decoder's MLP stays in float32.
+        dtype: Type of its weights; None takes [`inference_dtype`] of the device. The decoder's MLP stays in float32.
 
     Returns:
         A `DPIQAModel` in eval mode without gradients, in channels-last memory format. It cannot be saved or trained.

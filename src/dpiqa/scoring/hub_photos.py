@@ -14,7 +14,7 @@ _SOURCE = re.compile(_PREFIX + r"(?P<id>[^/@\s]+/[^/@\s]+)(@(?P<revision>\S+))?"
 
 
 class HubDatasetError(Exception):
-    """A data set that cannot be opened, or not be read to its end."""
+    """A data set that cannot be opened, or cannot be read to its end."""
 
 
 class HubPhoto(NamedTuple):

@@ -43,7 +43,7 @@ class FoundImages:
 
     @property
     def paths(self) -> list[str]:
-        """The files that are worth a try."""
+        """The files to open."""
         return [path for path, error in self.entries if error is None]
 
     def add(self, name: str | os.PathLike[str], *, patterns: bool = True) -> None:
@@ -67,7 +67,7 @@ class FoundImages:
             self._take(name, _why_not_a_file(name))
 
     def holds(self, folder: str | os.PathLike[str]) -> bool:
-        """Whether files that come new to a folder, which need not exist, are among photos.
+        """Whether new files in a folder, which need not exist, would be among the photos.
 
         That is where it holds one of the photos, or is in a folder that was added: they are then found when the same
         is added again.

@@ -25,7 +25,7 @@ class MapFolder:
     Args:
         folder: Where they go; made when it does not exist.
         photos: Paths of all photos of the run, none of which is ever overwritten.
-        score_quantiles: Of the checkpoint's configuration; says what the ends of the colour scale stand for.
+        score_quantiles: Those of the checkpoint's configuration; they say what the ends of the colour scale stand for.
         overwrite: Whether pictures that exist may be replaced.
         max_pixels: See [`dpiqa.open_image`].
         formats: Likewise.

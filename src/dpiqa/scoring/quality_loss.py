@@ -23,10 +23,10 @@ _MODES = {PILImageResampling.BILINEAR: "bilinear", PILImageResampling.BICUBIC: "
 
 
 class QualityLoss(nn.Module):
-    """1 - score, of images that gradients shall reach: minimise it, and quality goes up.
+    """1 - score as a training loss. Gradients reach the images, so minimising the loss raises their score.
 
-    The model is frozen, that is, its weights are not trained: gradients pass through it to the images and leave it as
-    it is, whatever `train()` or an optimiser that is given its parameters would do. Use this loss together with one
+    The model is frozen: gradients pass through it to the images, and its weights are never trained, even after
+    `train()` or when an optimiser is given its parameters. Use this loss together with one
     for fidelity: an image that is free to become anything becomes what fools the model.
 
     Args:
@@ -87,7 +87,7 @@ class QualityLoss(nn.Module):
         return self
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
-        """Images -> loss.
+        """Computes the loss of a batch of images.
 
         Args:
             images: (batch, 3, height, width) floats in [0, 1], RGB; any size. Values outside are not clipped.

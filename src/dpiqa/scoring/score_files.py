@@ -1,4 +1,4 @@
-"""Files of scores: valid at every moment, whole under their name, and gone on with after a run was cut off."""
+"""Files of scores that are valid at every moment, complete under their name, and can be resumed."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class EarlierRows:
 
     @property
     def num_failed(self) -> int:
-        """How many of them have an error."""
+        """How many rows have an error."""
         return self.failed.total()
 
 
@@ -71,17 +71,17 @@ def part_of(path: Path) -> Path:
 
 
 def note_of(path: Path) -> Path:
-    """What a finished file's rows follow from: a hidden file beside it."""
+    """The hidden file beside a finished file that says which model its rows are of."""
     return path.with_name(f".{path.name}.json")
 
 
 def check_output(path: Path, *, overwrite: bool = False, resume: bool = False) -> None:
-    """Looks whether [`open_writer`] would take a path, without writing anything.
+    """Checks whether [`open_writer`] would take a path, without writing anything.
 
     Raises:
         ValueError: When the suffix is none of .csv, .jsonl, .parquet.
-        FileExistsError: When the file exists, or the beginning of one from a run that was cut off, and it must be
-            neither overwritten nor gone on with; or when it is a folder.
+        FileExistsError: When the file exists, or its part from a run that was cut off, and neither `overwrite` nor
+            `resume` is set; or when it is a folder.
         FileNotFoundError: When the folder that it belongs to does not exist.
     """
     suffix = path.suffix.lower()

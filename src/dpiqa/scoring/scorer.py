@@ -126,10 +126,10 @@ class Scorer:
 
     @property
     def fingerprint(self) -> str:
-        """Names what scores follow from: 32 hexadecimal digits over weights, configuration, processor, type and code.
+        """32 hexadecimal digits over all that scores depend on: weights, configuration, processor, type and code.
 
-        Another calibration is not in it, as it changes percentiles and intervals and no score. It is computed when it
-        is first asked for, in about a second per gigabyte of weights.
+        The calibration does not count, because it changes percentiles and intervals but no score. The first call takes
+        about a second per gigabyte of weights.
         """
         return self.backend.fingerprint
 
@@ -195,7 +195,7 @@ class Scorer:
     def __call__(self, images: Any, *, return_map: bool = ...) -> Any: ...
 
     def __call__(self, images: Any, *, return_map: bool = False) -> Score | list[Score]:
-        """Scores one image, or several of any mix of what [`dpiqa.open_image`] takes.
+        """Scores one image, or several. Each can be anything that [`dpiqa.open_image`] takes.
 
         Args:
             images: Path, bytes, file, PIL image, (height, width, 3) array, (3, height, width) tensor, or entry of a
@@ -223,7 +223,7 @@ class Scorer:
         """Scores any number of images in order, in constant memory.
 
         Args:
-            images: Anything iterable; at most three batches for each worker are taken from it ahead of their scores.
+            images: Anything iterable. At most three batches for each worker are read ahead.
             return_map: Whether to fill in `quality_map`.
 
         Yields:

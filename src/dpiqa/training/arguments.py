@@ -63,7 +63,7 @@ class DPIQATrainingArguments(TrainingArguments):
     lr_scheduler_type: str = field(default="constant", metadata={"help": SHORT_HELP["lr_scheduler_type"]})
     max_grad_norm: float = field(default=0.0, metadata={"help": "norm that gradients are clipped to; 0 never clips"})
     head_learning_rate: float | None = field(
-        default=None, metadata={"help": "learning rate of the head or decoder; the backbone's if not given"}
+        default=None, metadata={"help": "learning rate of the head or decoder; without one, that of the backbone"}
     )
     learning_rate_drops: list[float] = field(
         default_factory=list, metadata={"help": "epochs after which the learning rate is multiplied by 0.2"}

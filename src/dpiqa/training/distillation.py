@@ -30,7 +30,7 @@ class TeacherTargets(PhotoCache):
         teacher: A teacher; a copy of it is frozen for inference.
         processor: The teacher's own processor.
         folder: Where to keep the files.
-        dtype: Of the copy; None takes [`dpiqa.scoring.frozen_teacher.inference_dtype`].
+        dtype: The number type of the copy; None takes [`dpiqa.scoring.frozen_teacher.inference_dtype`].
     """
 
     names = ("teacher_feature_map",)

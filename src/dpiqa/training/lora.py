@@ -32,7 +32,7 @@ def add_lora(teacher: DPIQAModel, *, rank: int = 16, alpha: int | None = None) -
 
     Args:
         teacher: Changed in place. Load it from a folder or the Hub: that is where [`merge_lora`] looks for the rest.
-        rank: Of the updates.
+        rank: The rank of the updates.
         alpha: The updates are scaled by alpha / rank; `rank` when not given.
 
     Returns:

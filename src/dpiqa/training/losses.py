@@ -30,7 +30,7 @@ def training_losses(
             computed.
         groups: (batch,) integer group of each photo, for "group_plcc".
         feature_map: (batch, channels, size, size) of the student, for "feature_map".
-        teacher_feature_map: Of the teacher, in the same shape.
+        teacher_feature_map: The teacher's feature map, in the same shape.
 
     Returns:
         Unweighted losses as scalars, and `loss`.
@@ -88,8 +88,8 @@ def feature_map_loss(feature_map: torch.Tensor, teacher_feature_map: torch.Tenso
     """Mean squared difference of the feature maps (DP-IQA, section 3.4).
 
     Args:
-        feature_map: Of the student, (batch, channels, size, size).
-        teacher_feature_map: Of the teacher, in the same shape.
+        feature_map: The student's feature map, (batch, channels, size, size).
+        teacher_feature_map: The teacher's feature map, in the same shape.
 
     Raises:
         ValueError: When the shapes differ.

@@ -40,12 +40,12 @@ class DPIQAModelCard:
     """What a model card says.
 
     Attributes:
-        name: Of the checkpoint.
+        name: The name of the checkpoint.
         data: Name of the data set.
         start: What the weights were before training.
         command: The command that trained it.
-        licence: Of the weights, as the Hub writes it.
-        data_licence: Of the photos and opinions.
+        licence: The licence of the weights, as the Hub writes it.
+        data_licence: The licence of the photos and opinions.
         data_citation: Whom to cite for them.
         intended_use: What the checkpoint is for.
         kind: "teacher" or "student". This and all below is filled in by [`fill`].

@@ -23,7 +23,7 @@ class PhotoDataset(Dataset):
     Args:
         rows: A `datasets.Dataset`. Where it has a column `group` (photos of one source, rated on one scale), items
             have the number of their group.
-        processor: Of the model that is trained.
+        processor: The processor of the model that is trained.
         augmentations: Names of [`dpiqa.training.augmentations.AUGMENTATIONS`].
         cache: Its tensors join every item, such as `teacher_feature_map` or `latents`; what is missing is computed
             here, so that no worker needs the network.

@@ -44,8 +44,8 @@ class Run:
     """A run whose photos are loaded and whose output folder is free.
 
     Attributes:
-        arguments: Of the script.
-        training: Of the trainer.
+        arguments: The arguments of the script.
+        training: The arguments of the trainer.
         splits: The photos.
         selection: Validation photos that choose the epoch.
         calibration: Validation photos that give the interval. Nothing else looks at them, which makes the interval
@@ -65,8 +65,8 @@ class Run:
         """Loads the photos, sets the seeds, looks at the output folder, and says which photos are for what.
 
         Args:
-            arguments: Of the script.
-            training: Of the trainer.
+            arguments: The arguments of the script.
+            training: The arguments of the trainer.
             coverage: Share of photos that the interval should cover, from the model's configuration.
 
         Raises:
@@ -132,7 +132,7 @@ class Run:
 
         Args:
             trainer: After training. The test photos must not have been looked at.
-            processor: Of the model.
+            processor: The processor of the model.
             start: What the weights were before training, for the card.
             before: Folder or Hub id of the model before training, to compare with.
 

@@ -45,7 +45,7 @@ class RunArguments:
         },
     )
     split_by: str | None = field(
-        default=None, metadata={"help": '"scene": near-identical photos stay on one side of the splits'}
+        default=None, metadata={"help": '"scene" keeps near-identical photos in the same split'}
     )
     split_seed: int = field(
         default=0, metadata={"help": "seed of splits that are not official, as in dpiqa evaluate --seeds"}

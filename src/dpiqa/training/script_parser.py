@@ -25,7 +25,7 @@ class ScriptParser(HfArgumentParser):
         presets: Values of arguments by the preset's name.
         help_texts: What `--help` says of arguments in place of their own text.
         hidden: Names of arguments that `--help` leaves out and `--help-all` shows.
-        **kwargs: Of `HfArgumentParser`.
+        **kwargs: Further arguments of `HfArgumentParser`.
 
     Example:
         >>> parser = ScriptParser([DPIQATrainingArguments], presets={"koniq": {"num_train_epochs": 15}})

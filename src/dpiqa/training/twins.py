@@ -1,4 +1,4 @@
-"""Photos beside distorted versions of themselves, of which one knows what is worse without asking anybody."""
+"""Photos with distorted versions of them, of which it is known without any rating which one is worse."""
 
 from __future__ import annotations
 
@@ -51,10 +51,10 @@ class TwinPhotos(Dataset):
 
     Args:
         rows: A `datasets.Dataset` of [`dpiqa.data.load_iqa_dataset`] with a column `group`.
-        processor: Of the student that is trained.
+        processor: The processor of the student that is trained.
         folder: Where the Arrow file is kept; it has 0.9 MB a photo at 320x320 pixels.
         every: One photo in so many comes with its versions, another one in each epoch.
-        seed: Of all random draws.
+        seed: The seed of all random draws.
         num_workers: Processes that make the versions.
 
     Raises:

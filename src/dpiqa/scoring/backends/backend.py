@@ -42,7 +42,7 @@ class Backend(ABC):
     @property
     @abstractmethod
     def fingerprint(self) -> str:
-        """32 hexadecimal digits that name all that scores follow from, the reader included."""
+        """32 hexadecimal digits over all that scores depend on, the reader included."""
 
     def prepare_worker(self) -> None:  # noqa: B027, most have nothing to do
         """Called once in a thread that will call the backend beside others: what it computes stays on one core."""

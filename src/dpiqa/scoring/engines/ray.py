@@ -68,7 +68,7 @@ def score_inputs(
         inputs: The photos; see [`dpiqa.scoring.engines.inputs.find_inputs`].
         output: Folder or URL (`s3://`, `gs://`) for the rows, seen by all machines.
         workers: Actors, each with a model of its own; None takes as many as the cluster has room for.
-        cores: Of each actor, which opens so many photos at the same time; None is 1, and the share of a GPU for an
+        cores: Cores of an actor, which opens so many photos at the same time; None is 1, and the share of a GPU for an
             actor that has one.
         resume: Whether to keep the rows in `output` and leave out their photos.
         overwrite: Whether to remove rows that are there.

@@ -19,9 +19,9 @@ from ..script_parser import ScriptParser
 from ..trainer import DPIQATrainer
 
 DESCRIPTION = (
-    "Fine-tune a student on photos with opinion scores. The epoch with the best SRCC on validation photos is kept, "
-    "other validation photos give the interval, and the test photos are scored once, at the end, by the student as it "
-    "was and as it is then."
+    "Fine-tune a student on photos with opinion scores. The epoch with the best SRCC on validation photos is kept. "
+    "Other validation photos give the interval. The test photos are scored once, at the end, with the student as it "
+    "was before training and as it is then."
 )
 
 
@@ -35,8 +35,8 @@ class StudentArguments(RunArguments):
     frozen_blocks: int = field(
         default=5,
         metadata={
-            "help": "number of first blocks whose weights are not trained, like those of the stem and of all "
-            "depthwise filters; -1 trains everything"
+            "help": "number of first blocks that are not trained, and neither are the stem and all depthwise filters; "
+            "-1 trains everything"
         },
     )
 
