@@ -74,7 +74,7 @@ def main() -> None:
     parser.add_argument("--output", type=Path, default=Path("tiny"), help="folder to write to")
     parser.add_argument("--data", help="your photos and ratings, as `dpiqa train --data` takes them")
     parser.add_argument("--photos", type=int, default=600, help="sample photos to make")
-    parser.add_argument("--epochs", type=int, default=6)
+    parser.add_argument("--epochs", type=int, default=8)
     arguments = parser.parse_args()
     output = arguments.output
     data = arguments.data or make_rated_photos(output / "photos", arguments.photos)
@@ -83,12 +83,12 @@ def main() -> None:
     start = output / "start"
     DPIQAModel(DPIQAConfig.small()).save_pretrained(start)
     DPIQAImageProcessor(size={"height": SIZE, "width": SIZE}).save_pretrained(start)
-    epochs = f"--num-train-epochs {arguments.epochs} --overwrite"
+    recipe = f"--head-learning-rate 1e-3 --plcc-weight 1 --max-grad-norm 1 --num-train-epochs {arguments.epochs} --overwrite"
     teacher, student = output / "teacher", output / "student"
-    dpiqa(f"train teacher --data {data} --model {start} --output {teacher} --learning-rate 3e-4 {epochs}")
+    dpiqa(f"train teacher --data {data} --model {start} --output {teacher} --learning-rate 3e-4 {recipe}")
     dpiqa(
         f"train distill --data {data} --teacher {teacher} --backbone efficientnet-lite0 --head pooled "
-        f"--image-size {SIZE} --output {student} --learning-rate 1e-3 {epochs}"
+        f"--image-size {SIZE} --output {student} --learning-rate 1e-3 {recipe}"
     )
     if not arguments.data:
         for model in (teacher, student):

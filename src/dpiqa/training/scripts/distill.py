@@ -86,7 +86,8 @@ def starting_student(
     options = {"head": arguments.head, "image_size": arguments.image_size, **maps}
     size = {"height": arguments.image_size, "width": arguments.image_size}
     if arguments.backbone:
-        config = DPIQAStudentConfig.from_backbone(arguments.backbone, **options)
+        # Statistics of random weights change fast; the configuration's momentum is for fine-tuning.
+        config = DPIQAStudentConfig.from_backbone(arguments.backbone, batch_norm_momentum=0.1, **options)
         return DPIQAStudent(config), DPIQAImageProcessor(size=size)
     student = DPIQAStudent.from_efficientnet(str(arguments.efficientnet), **options)
     processor = DPIQAImageProcessor.from_efficientnet(str(arguments.efficientnet), image_size=arguments.image_size)
