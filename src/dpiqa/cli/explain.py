@@ -36,7 +36,10 @@ def explain(
     except ModuleNotFoundError as error:
         raise missing_extra(error, "eval") from None
     from ..explaining.explanation import explain_photo
+    from ..models.images import check_image
 
+    with wrong_usage("PHOTO"):
+        check_image(photo)
     teacher = load_scorer(model, device=device, dtype=dtype)
     with wrong_usage():  # the message names the photo, the model or the picture
         explanation = explain_photo(photo, teacher, load_scorer(student, device=device))

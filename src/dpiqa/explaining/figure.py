@@ -68,9 +68,9 @@ def _draw_scores(sheet: Sheet, explanation: Explanation) -> None:
         raise ValueError("Expected a student's score with its quality map.")
     low, high = own_range(student.quality_map)
     sheet.heading(0, 0, "The photo and its scores", "Higher is better, on a scale of about 0 to 1.")
-    sheet.picture(0, 0, photo, f"teacher: {explanation.score.score:.2f}", below=_percentile(explanation.score))
+    sheet.picture(0, 0, photo, f"teacher: {explanation.score.score:.2f}", _percentile(explanation.score))
     picture = overlay(photo, student.quality_map, (low, high))
-    sheet.picture(0, 1, picture, f"student: {student.score:.2f}", beside="its quality map")
+    sheet.picture(0, 1, picture, f"student's map: {student.score:.2f}")
     sheet.scale_below(0, 1, _BAD_AND_GOOD, f"low {low:.2f}", f"high {high:.2f}")
 
 
@@ -88,7 +88,7 @@ def _draw_features(sheet: Sheet, explanation: Explanation) -> None:
         picture, share = principal_colours(features)
         channels, rows, columns = features.shape
         size = f"{rows}x{columns} places, {channels:,} features,\n{100 * share:.0f} % of their variance shown"
-        sheet.picture(0, 2 + level, picture, f"level {level + 1}", below=size)
+        sheet.picture(0, 2 + level, picture, f"level {level + 1}", size)
 
 
 def _draw_attention(sheet: Sheet, photo: Image.Image, attention: PromptAttention, num_prompts: int) -> None:
@@ -98,7 +98,8 @@ def _draw_attention(sheet: Sheet, photo: Image.Image, attention: PromptAttention
         0,
         "Which quality words light up where",
         f"The UNet's attention to the {num_prompts:,} prompts, added up by word. Red: more of it goes to the word "
-        "here than in the whole photo. Blue: less.",
+        "here than in the whole photo. Blue: less.\nNumbers: the word's attention in the whole photo, against an "
+        "equal share for every word.",
     )
     _draw_words(sheet, 1, photo, qualities, np.arange(len(qualities.words)))
     _draw_bars(sheet, 1, len(qualities.words), qualities, "quality words")
@@ -107,8 +108,7 @@ def _draw_attention(sheet: Sheet, photo: Image.Image, attention: PromptAttention
         2,
         0,
         "The distortion words with the most attention, and where",
-        f"Percentages say how far a word's attention in the whole photo is from an equal share among "
-        f"{len(distortions.words)} words.",
+        f"The first {len(shown)} of {len(distortions.words)} words.",
     )
     _draw_words(sheet, 2, photo, distortions, shown)
     _draw_bars(sheet, 2, len(shown), scenes, "scene words")
@@ -118,14 +118,13 @@ def _draw_words(sheet: Sheet, row: int, photo: Image.Image, attention: WordAtten
     maps = attention.relative_maps[shown]
     reach = max(float(np.percentile(np.abs(maps), _TOLD_APART)), 1e-6)
     for column, (index, one) in enumerate(zip(shown, maps, strict=True)):
-        share = percent(attention.emphasis[index])
-        sheet.picture(row, column, _lit(photo, one / reach), attention.words[index], beside=share)
-    sheet.scale_below(row, 0, _LESS_AND_MORE, f"less {percent(-reach)}", f"{percent(reach)} more")
+        share = f"{percent(attention.emphasis[index])} in the whole photo"
+        sheet.picture(row, column, _lit(photo, one / reach), attention.words[index], share)
+    sheet.scale_above(row, _LESS_AND_MORE, f"less {percent(-reach)}", f"{percent(reach)} more")
 
 
 def _draw_bars(sheet: Sheet, row: int, column: int, attention: WordAttention, title: str) -> None:
-    below = "attention in the whole photo,\nagainst an equal share"
-    sheet.bars(row, column, attention.words, attention.emphasis, _LESS_AND_MORE, title, below)
+    sheet.bars(row, column, attention.words, attention.emphasis, _LESS_AND_MORE, title, "in the whole photo")
 
 
 def _most_attended(attention: WordAttention) -> np.ndarray:

@@ -16,7 +16,7 @@ _WIDTH, _LOWEST, _HIGHEST = 2.2, 1.3, 3.9
 _GAP, _MARGIN, _HEADING, _TITLE, _BELOW = 0.2, 0.3, 0.65, 0.28, 0.6
 # Points.
 _LARGE, _MIDDLE, _SMALL = 13, 10.5, 9
-_LONGEST_WORD = 28
+_LONGEST_TITLE = 26
 _INK, _GREY = "#1f2430", "#5b6472"
 
 
@@ -45,20 +45,9 @@ class Sheet:
         self._text(left, top, title, size=_LARGE, weight="bold", va="top")
         self._text(left, top - 0.27, explanation, size=_SMALL, color=_GREY, va="top")
 
-    def picture(
-        self,
-        row: int,
-        column: int,
-        picture: Image.Image | np.ndarray,
-        title: str,
-        *,
-        beside: str = "",
-        below: str = "",
-    ) -> None:
-        """Shows a picture of any resolution in the photo's shape, with notes beside its title and below it."""
+    def picture(self, row: int, column: int, picture: Image.Image | np.ndarray, title: str, below: str = "") -> None:
+        """Shows a picture of any resolution in the photo's shape, with a title above and a note below."""
         axes = self._panel_axes(row, column, title, below)
-        left, bottom = self._panel(row, column)
-        self._text(left + _WIDTH, bottom + self._panel_height + 0.07, beside, size=_SMALL, color=_GREY, ha="right")
         width, height = self._photo_size
         axes.imshow(np.asarray(picture), extent=(0, width, height, 0), interpolation="bicubic")
 
@@ -85,12 +74,19 @@ class Sheet:
     def scale_below(self, row: int, column: int, colours: Colormap, low: str, high: str) -> None:
         """Draws a scale of colours below a panel, between what its ends stand for."""
         left, bottom = self._panel(row, column)
-        start, end, height = left + 0.85, left + _WIDTH - 0.85, bottom - 0.2
-        axes = self._axes(start, height, end - start, 0.1)
+        self._scale(left, bottom - 0.2, colours, low, high)
+
+    def scale_above(self, row: int, colours: Colormap, low: str, high: str) -> None:
+        """Draws a scale of colours at the right end of the row's heading."""
+        self._scale(self._size[0] - _MARGIN - _WIDTH, self._cell(row, 0)[1] - 0.16, colours, low, high)
+
+    def _scale(self, left: float, bottom: float, colours: Colormap, low: str, high: str) -> None:
+        start, end = left + 0.85, left + _WIDTH - 0.85
+        axes = self._axes(start, bottom, end - start, 0.1)
         axes.imshow(np.linspace(0, 1, 256)[None], cmap=colours, aspect="auto")
         axes.set_axis_off()
-        self._text(start - 0.06, height, low, size=_SMALL, color=_GREY, ha="right")
-        self._text(end + 0.06, height, high, size=_SMALL, color=_GREY)
+        self._text(start - 0.06, bottom, low, size=_SMALL, color=_GREY, ha="right")
+        self._text(end + 0.06, bottom, high, size=_SMALL, color=_GREY)
 
     def _cell(self, row: int, column: int) -> tuple[float, float]:
         """Left and top of a cell, from the lower left of the sheet."""
@@ -105,7 +101,7 @@ class Sheet:
         left, bottom = self._panel(row, column)
         axes = self._axes(left, bottom, _WIDTH, self._panel_height)
         axes.set_axis_off()
-        self._text(left, bottom + self._panel_height + 0.07, shortened(title, _LONGEST_WORD), size=_MIDDLE)
+        self._text(left, bottom + self._panel_height + 0.07, shortened(title, _LONGEST_TITLE), size=_MIDDLE)
         self._text(left, bottom - 0.07, below, size=_SMALL, color=_GREY, va="top")
         return axes
 
