@@ -67,9 +67,13 @@ def test_prompts_without_words_are_said_to_be_left_out(explanation):
     assert "quality words" not in said
 
 
-@pytest.mark.parametrize("size", [(90, 160), (160, 90), (1000, 50)], ids=["portrait", "landscape", "panorama"])
-def test_texts_stay_on_the_sheet_and_apart(explanation, size):
-    figure = draw_explanation(replace(explanation, photo=Image.new("RGB", size)))
+@pytest.mark.parametrize(
+    "change",
+    [{}, {"photo": Image.new("RGB", (160, 90))}, {"photo": Image.new("RGB", (1000, 50))}, {"attention": None}],
+    ids=["portrait", "landscape", "panorama", "unknown words"],
+)
+def test_texts_stay_on_the_sheet_and_apart(explanation, change):
+    figure = draw_explanation(replace(explanation, **change))
     boxes = [(text.get_text(), text.get_window_extent()) for text in figure.texts if text.get_text()]
     for said, box in boxes:
         assert figure.bbox.x0 <= box.x0, said

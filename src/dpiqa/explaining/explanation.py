@@ -101,8 +101,10 @@ def _grid_of(config: DPIQAConfig) -> PromptGrid | None:
     It has no grid for prompts that are a list of sentences, or embeddings from a file. For the text features "tokens"
     a row is a token and no prompt, and the numbers do not fit.
     """
+    if config.prompt_grid is None:
+        return None
     try:
-        grid = PromptGrid(**(config.prompt_grid or {"qualities": ()}))
+        grid = PromptGrid(**config.prompt_grid)
         return grid if len(grid) == config.num_prompts else None
     except TypeError:  # of a field that is unknown, or no list of words
         return None

@@ -22,6 +22,8 @@ from .feature_pictures import principal_colours
 from .sheet import Sheet, percent
 
 _DISTORTIONS_SHOWN = 5
+# What the longest heading needs.
+_COLUMNS_OF_HEADINGS = 5
 _LESS_AND_MORE = colormaps["RdBu_r"]
 _BAD_AND_GOOD = LinearSegmentedColormap.from_list("quality", [BAD, MIDDLING, GOOD])
 _OPACITY = 0.65
@@ -38,9 +40,12 @@ def draw_explanation(explanation: Explanation) -> Figure:
 
     Returns:
         A figure of matplotlib. Its `savefig` needs no display.
+
+    Raises:
+        ValueError: When the student's score has no quality map.
     """
     attention = explanation.attention
-    columns = 2 + len(explanation.features)
+    columns = max(2 + len(explanation.features), _COLUMNS_OF_HEADINGS)
     if attention is not None:
         columns = max(columns, 1 + len(attention.qualities.words), 1 + len(_most_attended(attention.distortions)))
     sheet = Sheet(explanation.photo, 1 if attention is None else 3, columns)
@@ -139,7 +144,7 @@ def _lit(photo: Image.Image, lights: np.ndarray) -> Image.Image:
 
 
 def _percentile(score: Score) -> str:
-    return "" if score.percentile is None else f"better than {score.percentile:.0f} % of its training photos"
+    return "" if score.percentile is None else f"better than {score.percentile:.0f} %\nof its training photos"
 
 
 __all__ = ["draw_explanation", "save_explanation"]
