@@ -85,8 +85,8 @@ def _draw_features(sheet: Sheet, explanation: Explanation) -> None:
     )
     if explanation.attention is None:
         note += (
-            f"\nIts attention to the {explanation.num_prompts:,} prompts is left out: no prompt_grid in its config.json "
-            "says their words."
+            f"\nIts attention to the {explanation.num_prompts:,} prompts is left out: no prompt_grid in its "
+            "config.json says their words."
         )
     sheet.heading(0, 2, "What the teacher reads at each level of its UNet", note)
     for level, features in enumerate(explanation.features):
