@@ -115,11 +115,8 @@ class Parts:
 
     def training(self) -> dict[str, int]:
         """Multiply-adds of every trained part, forward and backward."""
-        return {
-            name: macs(lambda call=call: _backward(call()))
-            for name, call in self.calls.items()
-            if name != "autoencoder"
-        }
+        trained = {name: call for name, call in self.calls.items() if name != "autoencoder"}
+        return {name: macs(lambda call=call: _backward(call())) for name, call in trained.items()}
 
     def step(self, model: Any) -> int:
         """Multiply-adds of a training step on one photo whose latents are known."""

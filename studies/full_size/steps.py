@@ -3,10 +3,10 @@
     python studies/full_size/steps.py --weights bfloat16 --activation-checkpointing
     python studies/full_size/steps.py --weights float32 --lora-rank 16 --activation-checkpointing
 
-The steps are those of `dpiqa train teacher`: [`dpiqa.DPIQATrainer`] on photos of noise, with latents of noise in place
-of those that the command keeps, unless `--no-latents` lets the autoencoder run in every step. Weights in float32 are
-computed with in bfloat16, as `--bf16` does it. The last line is one JSON object: seconds of each step, gigabytes of what
-lasts from step to step, and the most that the process (on a GPU: PyTorch) held at a time while it trained.
+The steps are those of `dpiqa train teacher`: [`dpiqa.DPIQATrainer`] on photos of noise, with latents of noise in
+place of those that the command keeps, unless `--no-latents` lets the autoencoder run in every step. Weights in float32
+are computed with in bfloat16, as `--bf16` does it. The last line is one JSON object: seconds of each step, gigabytes
+that last from step to step, and the most that the process (on a GPU: PyTorch) held at a time while it trained.
 """
 
 from __future__ import annotations
@@ -111,12 +111,7 @@ def lasting_bytes(trainer: DPIQATrainer) -> int:
     tensors = [*trainer.model.parameters(), *trainer.model.buffers()]
     # A step ends with the gradients gone; they had the size of what is trained.
     gradients = [parameter for parameter in trainer.model.parameters() if parameter.requires_grad]
-    states = [
-        value
-        for state in trainer.optimizer.state.values()
-        for value in state.values()
-        if isinstance(value, torch.Tensor)
-    ]
+    states = [value for state in trainer.optimizer.state.values() for value in state.values()]
     return sum(tensor.numel() * tensor.element_size() for tensor in [*tensors, *gradients, *states])
 
 
