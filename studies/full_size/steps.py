@@ -6,15 +6,15 @@
 The steps are those of `dpiqa train teacher`: [`dpiqa.DPIQATrainer`] on photos of noise, with latents of noise in
 place of those that the command keeps, unless `--no-latents` lets the autoencoder run in every step. Weights in float32
 are computed with in bfloat16, as `--bf16` does it. The last line is one JSON object: seconds of each step, gigabytes
-that last from step to step, and the most that the process (on a GPU: PyTorch) held at a time while it trained.
+that last from step to step, and the most that the process (on a GPU: PyTorch) held at a time.
 """
 
 from __future__ import annotations
 
 import json
+import resource
 import tempfile
 import time
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -91,19 +91,11 @@ def random_teacher(config: DPIQAConfig, weights: torch.dtype) -> DPIQAModel:
     return teacher
 
 
-def reset_peak() -> None:
-    if torch.accelerator.is_available():
-        torch.accelerator.reset_peak_memory_stats()
-    else:
-        Path("/proc/self/clear_refs").write_text("5")
-
-
 def peak() -> int:
-    """Bytes: the most that PyTorch held on an accelerator, or the process in memory, since the last reset."""
+    """Bytes: the most that PyTorch held on an accelerator, else the most that the process held in memory."""
     if torch.accelerator.is_available():
         return torch.accelerator.max_memory_allocated()
-    status = Path("/proc/self/status").read_text().split()
-    return 1024 * int(status[status.index("VmHWM:") + 1])
+    return 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
 
 def lasting_bytes(trainer: DPIQATrainer) -> int:
@@ -141,7 +133,6 @@ def main(arguments: Any, config: DPIQAConfig | None = None) -> dict[str, Any]:
             train_dataset=Noise(arguments.steps * arguments.batch_size, arguments.image_size, latents),
             callbacks=[meter],
         )
-        reset_peak()
         trainer.train()
     row = {
         **vars(arguments),
