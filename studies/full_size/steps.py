@@ -59,19 +59,21 @@ class Noise(Dataset):
 
 
 class Meter(TrainerCallback):
-    """Seconds and losses of the steps."""
+    """Seconds and losses of the steps; seconds also of all cores, which other programs do not prolong."""
 
     def __init__(self) -> None:
         self.seconds: list[float] = []
+        self.core_seconds: list[float] = []
         self.losses: list[float] = []
 
     def on_step_begin(self, *_: Any, **__: Any) -> None:
-        self.start = time.perf_counter()
+        self.start, self.core_start = time.perf_counter(), time.process_time()
 
     def on_step_end(self, *_: Any, **__: Any) -> None:
         if torch.accelerator.is_available():
             torch.accelerator.synchronize()
         self.seconds.append(time.perf_counter() - self.start)
+        self.core_seconds.append(time.process_time() - self.core_start)
 
     def on_log(self, _: Any, state: Any, control: Any, logs: dict[str, float], **__: Any) -> None:
         if "loss" in logs:
@@ -138,6 +140,7 @@ def main(arguments: Any, config: DPIQAConfig | None = None) -> dict[str, Any]:
         **vars(arguments),
         "trained_parameters": sum(p.numel() for p in trainer.model.parameters() if p.requires_grad),
         "seconds": [round(seconds, 1) for seconds in meter.seconds],
+        "core_seconds": [round(seconds, 1) for seconds in meter.core_seconds],
         "losses": [round(loss, 4) for loss in meter.losses],
         "lasting_gb": round(lasting_bytes(trainer) / 1e9, 2),
         "peak_gb": round(peak() / 1e9, 2),
