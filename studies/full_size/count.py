@@ -12,9 +12,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from diffusers import AutoencoderKL, UNet2DConditionModel
@@ -129,8 +128,7 @@ def _backward(output: Any) -> None:
     sum(tensor.sum() for tensor in tensors).backward()
 
 
-@dataclass(frozen=True)
-class Way:
+class Way(NamedTuple):
     """A way to train: what it computes for a photo, and what it keeps.
 
     Attributes:
