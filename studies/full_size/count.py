@@ -242,8 +242,12 @@ def print_memory(found: dict[str, Way]) -> None:
     table(["GB", "trained", "weights", "gradients", "Adam", "autocast's copies", "together"], rows)
 
 
-def main(arguments: Any, config: DPIQAConfig | None = None) -> None:
-    """Prints the tables; `config` is for teachers of another size."""
+def main(arguments: Any, config: DPIQAConfig | None = None) -> tuple[dict[str, int], dict[str, Way]]:
+    """Prints the tables; `config` is for teachers of another size.
+
+    Returns:
+        Multiply-adds of the trained parts in a training step, and the ways to train.
+    """
     model = on_meta(config or DPIQAConfig())
     with torch.device("meta"):
         print_parameters(model)
@@ -256,6 +260,7 @@ def main(arguments: Any, config: DPIQAConfig | None = None) -> None:
     found = ways(model, parts, arguments.lora_rank)
     print_costs(found, forward, arguments)
     print_memory(found)
+    return training, found
 
 
 if __name__ == "__main__":

@@ -1,6 +1,8 @@
 """The study of the full-size teacher, on tiny ones."""
 
+import contextlib
 import importlib.util
+import io
 import math
 import re
 from pathlib import Path
@@ -22,21 +24,32 @@ def load(script):
     return module
 
 
-class TestCounts:
-    def test_a_training_step_is_that_of_its_parts(self):
-        count = load("count")
-        model = count.on_meta(teachers.config()).train()
-        parts = count.Parts(model)
-        assert sum(parts.training().values()) == parts.step(model)
+@pytest.fixture(scope="module")
+def counted():
+    """What the script prints about a tiny teacher, and what it returns."""
+    pytest.importorskip("peft")
+    count, printed = load("count"), io.StringIO()
+    arguments = count.make_parser().parse_args(["--utilisation", "0.5", "--lora-rank", "2"])
+    with contextlib.redirect_stdout(printed):
+        returned = count.main(arguments, teachers.config())
+    return printed.getvalue(), *returned
 
-    def test_low_rank_updates_and_checkpointing_change_what_they_should(self):
-        pytest.importorskip("peft")
-        count = load("count")
-        model = count.on_meta(teachers.config())
-        whole, again, low_rank, _ = count.ways(model, count.Parts(model), lora_rank=2).values()
+
+class TestCounts:
+    def test_a_training_step_is_that_of_its_parts(self, counted):
+        _, training, ways = counted
+        assert sum(training.values()) == ways["everything"].step
+
+    def test_low_rank_updates_and_checkpointing_change_what_they_should(self, counted):
+        whole, again, low_rank, _ = counted[2].values()
         assert again.step > whole.step > low_rank.step
         assert (again.trained, again.weights) == (whole.trained, whole.weights)
         assert low_rank.trained < whole.trained
+
+    def test_the_tables(self, counted):
+        assert "hours of one H100 at 50 % of its peak" in counted[0]
+        rows = re.findall(r"^\| (everything|LoRA, rank 2), (float32|bfloat16) \|", counted[0], re.MULTILINE)
+        assert len(rows) == 4
 
     def test_keeping_latents_saves_the_autoencoder_in_every_epoch_but_the_first(self):
         count = load("count")
@@ -45,15 +58,6 @@ class TestCounts:
         kept, every_step = (count.run_flop(30, forward, arguments, latents_kept=kept) for kept in (True, False))
         # The one encoding is in float32, which counts twice.
         assert every_step - kept == 2 * 6 * 100 * (15 - 2)
-
-    def test_the_tables(self, capsys):
-        pytest.importorskip("peft")
-        count = load("count")
-        count.main(count.make_parser().parse_args(["--utilisation", "0.5"]), teachers.config())
-        output = capsys.readouterr().out
-        assert "hours of one H100 at 50 % of its peak" in output
-        rows = re.findall(r"^\| (everything|LoRA, rank 16), (float32|bfloat16) \|", output, re.MULTILINE)
-        assert len(rows) == 4
 
 
 def test_two_steps_in_bfloat16_with_low_rank_updates_and_checkpointing(capsys):
