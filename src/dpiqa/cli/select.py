@@ -40,9 +40,7 @@ def select(
     ],
     top: Annotated[
         str | None,
-        typer.Option(
-            metavar="N|N%", help="How many photos to select, such as 20, or which share, such as 10%, rounded."
-        ),
+        typer.Option(metavar="N|N%", help="How many photos to select, such as 20, or which share, such as 10%."),
     ] = None,
     min_score: Annotated[float | None, typer.Option(help="The lowest score to select.")] = None,
     best_of_burst: Annotated[
