@@ -70,6 +70,11 @@ def test_of_many_errors_the_first_are_shown(printed):
     assert "bad5.jpg" not in text
 
 
+def test_a_few_scores_among_errors_have_a_heading_too(printed):
+    text = printed(MANY[:3] + [row(f"bad{number}.jpg", error="no such file") for number in range(50)])
+    assert text.splitlines()[0] == "3 scores, the best first"
+
+
 def test_nothing_but_errors(printed):
     text = printed([row(f"{number}.jpg", error="no such file") for number in range(50)])
     assert "50 errors, the first 5" in text

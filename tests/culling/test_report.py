@@ -167,6 +167,16 @@ def test_a_photo_that_went_away_is_shown_without_its_picture(write, tmp_path):
     assert "gone.jpg" in photo["missing"]
 
 
+def test_a_full_disk_is_told_and_does_not_pass_for_photos_that_went_away(write, saved, monkeypatch):
+    monkeypatch.setattr(thumbnails.Thumbnails, "save", _disk_full)
+    with pytest.raises(OSError, match="no space left"):
+        write((saved("a.jpg"), Score(0.5)), (saved("b.jpg"), Score(0.4)))
+
+
+def _disk_full(*_):
+    raise OSError("no space left")
+
+
 def test_a_map_is_kept_between_its_own_ends(write, saved):
     quality_map = np.array([[0.25, 0.75], [0.5, 0.25]], np.float32)
     (photo,) = photos_of(write((saved("a.jpg"), Score(0.5, quality_map=quality_map))))

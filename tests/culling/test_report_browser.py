@@ -34,7 +34,8 @@ def url(tmp_path_factory):
     with Report(root / "report.html", 4, Scale([0.0, 0.5, 1.0], 0.15)) as report:
         for place, (name, (seed, width)) in enumerate(names.items()):
             path = root / name
-            landscape(320, 240, seed).resize((width, width * 3 // 4)).save(path)
+            height = width * 2 if name == "third.jpg" else width * 3 // 4
+            landscape(320, 240, seed).resize((width, height)).save(path)
             report.add(str(path), Score(0.9 - place / 10, quality_map=quality_map))
         report.add(str(root / "broken.jpg"), Score(float("nan"), error="the image data are damaged"))
         for number in range(NUM_MORE):
@@ -84,6 +85,10 @@ def colour_of(page, selector):
     return page.locator(selector).evaluate("one => getComputedStyle(one).backgroundColor")
 
 
+def asks_before_leaving(page):
+    return page.evaluate("!dispatchEvent(new Event('beforeunload', { cancelable: true }))")
+
+
 def test_bursts_are_together_and_names_are_text(page):
     assert names(page)[:4] == ["best.jpg", HOSTILE, "second.jpg", "third.jpg"]
     assert page.locator(".mark").all_text_contents() == ["Burst 1: best of 2", "Burst 1: one of 2"]
@@ -101,11 +106,13 @@ def test_photos_are_selected_by_keyboard_and_pointer(page):
     page.locator(".photo").nth(3).click()
     page.locator(".photo").first.click()  # takes it out again
     assert page.locator("#selected-count").text_content() == "2 photos selected"
+    assert asks_before_leaving(page)
     page.get_by_role("button", name="List of paths").click()
     paths = page.locator("#paths").input_value().splitlines()
     assert [path.rsplit("/", 1)[1] for path in paths] == ["second.jpg", "third.jpg"]
     with page.expect_download() as download:
         page.get_by_text("Download selected.txt").click()
+    assert not asks_before_leaving(page)
     assert download.value.path().read_text().splitlines() == paths
 
 
@@ -132,6 +139,26 @@ def test_filters(page):
     page.locator("#which").select_option("best")
     expect(page.locator(".card")).to_have_count(2)
     assert page.locator("#count").text_content() == f"2 of {NUM_MORE + 5} photos shown."
+
+
+def test_errors_are_shown_whatever_the_range_of_scores(page):
+    page.get_by_label("Lowest score").fill("0.65")
+    page.locator("#which").select_option("errors")
+    expect(page.locator(".card")).to_have_count(1)
+
+
+def test_a_tall_photo_is_shown_whole(page):
+    size = "one => [one.clientWidth, one.clientHeight]"
+    width, height = page.locator(".card:nth-child(4) img").evaluate(size)
+    assert height <= page.locator(".photo").nth(3).evaluate(size)[1]
+    assert height == pytest.approx(2 * width, abs=2)
+
+
+def test_all_photos_shown_are_printed_and_no_buttons(page):
+    page.emulate_media(media="print")
+    page.evaluate("dispatchEvent(new Event('beforeprint'))")
+    assert page.locator(".card").count() == NUM_MORE + 5
+    assert page.locator("button:visible:not(.photo)").count() == 0
 
 
 def test_folders_and_orders(page):

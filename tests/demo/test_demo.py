@@ -111,7 +111,7 @@ class TestEndpoints:
         assert answer[2]["error"] == "the file is empty."
 
     def test_rank_takes_a_limited_number(self, client, photo_file):
-        with pytest.raises(Exception, match="1 to 30 photos"):
+        with pytest.raises(Exception, match="1 to 30 photos, and this one has 31"):
             client.predict([handle_file(photo_file)] * 31, api_name="/rank")
 
     def test_distort(self, client, photo_file):

@@ -154,6 +154,13 @@ class TestForward:
         teacher.config.pixel_range = "symmetric"
         torch.testing.assert_close(teacher.encode((pixels + 1) / 2), unit)
 
+    def test_kept_latents_may_be_of_another_type_than_the_weights(self, teacher, pixels):
+        latents = teacher.encode(pixels)
+        expected = score(teacher, pixels)
+        with torch.no_grad():
+            found = teacher.bfloat16()(pixels, latents=latents).score
+        torch.testing.assert_close(found, expected, rtol=0, atol=0.02)
+
     def test_latents_are_sampled_in_training_only(self, teacher, pixels):
         teacher.config.latent_sampling = "sample"
         assert torch.equal(teacher.encode(pixels), teacher.encode(pixels))

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import torch
 
-from dpiqa import DPIQAConfig, DPIQAModel
+from dpiqa import DPIQAConfig, DPIQAImageProcessor, DPIQAModel, PromptGrid, Scorer
 from support import seeded
 
 AUTOENCODER = {
@@ -36,6 +36,12 @@ UNET = {
 }
 
 
+# A mathematical formula among them, for those who draw words.
+GRID = PromptGrid(
+    qualities=("bad", "good"), scenes=("human", "night", "others"), distortions=("white noise", "blur", "$x$", "jpeg")
+)
+
+
 def config(**kwargs):
     defaults = {
         "autoencoder_config": AUTOENCODER,
@@ -58,6 +64,15 @@ def seed(model: DPIQAModel) -> DPIQAModel:
 
 def teacher(**kwargs) -> DPIQAModel:
     return seed(DPIQAModel(config(**kwargs)).eval())
+
+
+def scorer(model: DPIQAModel, height: int = 64, width: int = 64) -> Scorer:
+    return Scorer(model, DPIQAImageProcessor(size={"height": height, "width": width}), dtype="float32")
+
+
+def teacher_of_words(**kwargs) -> DPIQAModel:
+    """A teacher whose configuration says the words of its 24 prompts."""
+    return teacher(**({"num_prompts": len(GRID), "prompt_grid": GRID.to_dict()} | kwargs))
 
 
 def save_stable_diffusion(folder: Path, autoencoder_class: str = "AutoencoderKL") -> Path:

@@ -5,6 +5,7 @@ import multiprocessing
 import os
 import signal
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -13,6 +14,7 @@ from safetensors.torch import load_file, save_file
 
 from dpiqa import DPIQAImageProcessor, DPIQAModel, ImageError
 from dpiqa.data.schema import features
+from dpiqa.training import photo_cache
 from dpiqa.training.augmentations import augmented_pixels
 from dpiqa.training.distillation import DPIQADistillationTrainer, TeacherTargets
 from dpiqa.training.latents import AutoencoderLatents
@@ -54,6 +56,16 @@ class TestTargets:
         assert again.computed == 0
         again.fill(rows["train"], ["original", "mirrored"])
         assert again.computed == 12
+
+    def test_the_processes_of_a_run_share_the_photos(self, targets, rows, monkeypatch):
+        computed = []
+        state = SimpleNamespace(wait_for_everyone=lambda: computed.append(targets.computed))
+        monkeypatch.setattr(photo_cache, "_place_in_run", lambda: (1, 2))
+        monkeypatch.setattr(photo_cache, "PartialState", lambda: state)
+        targets.fill(rows["train"])
+        assert computed == [6]
+        # Nobody did the first process's part, as when every machine has a disk of its own.
+        assert targets.computed == 12
 
     def test_workers_that_decode_change_nothing(self, targets, teacher, rows, processor, tmp_path):
         (alone,) = targets.fill(rows["test"].select([0]))

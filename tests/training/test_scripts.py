@@ -217,7 +217,8 @@ class TestTeacher:
         clip = teachers.save_clip(tmp_path / "clip")
         output = tmp_path / "lora"
         start = ("--stable-diffusion", stable_diffusion, "--text-model", clip, "--image-size", 32, "--lora-rank", 2)
-        (result,) = run("teacher", *common, "--max-steps", 2, *start, "-o", output)
+        memory = ("--bf16", "--activation-checkpointing")
+        (result,) = run("teacher", *common, "--max-steps", 2, *start, *memory, "-o", output)
         assert result.photos == 6
         sizes = [(output / name).stat().st_size for name in ("adapter_model.safetensors", "base/model.safetensors")]
         assert sizes[0] < sizes[1]

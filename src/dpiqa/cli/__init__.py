@@ -12,6 +12,7 @@ from .demo import demo
 from .distort import distort
 from .env import env
 from .evaluate import evaluate
+from .explain import explain
 from .export import export
 from .prepare import prepare
 from .push import push
@@ -52,6 +53,6 @@ def _add(*commands: Callable[..., None]) -> None:
 
 _add(score, select, evaluate)
 app.add_typer(train, name="train")
-_add(prepare, distort, convert, export, push, demo, env)
+_add(explain, prepare, distort, convert, export, push, demo, env)
 
 __all__ = ["app"]

@@ -42,6 +42,7 @@ def _overview(rows: list[Row], half_width: float | None, block: str) -> Iterator
     scored = sorted((row for row in rows if row["error"] is None), key=lambda row: -row["score"])
     failed = [row for row in rows if row["error"] is not None]
     if 0 < len(scored) <= 2 * _ENDS:
+        yield f"[bold]{counted(len(scored), 'score')}, the best first[/bold]"
         yield _table(scored, half_width)
     elif scored:
         yield f"[bold]The best {_ENDS} of {len(scored)}[/bold]"

@@ -27,7 +27,7 @@ function card(photo) {
   button.setAttribute("aria-pressed", selected.has(photo));
   if (photo.thumbnail) {
     const [src, width, height] = photo.thumbnail;
-    const image = element("img", { loading: "lazy", decoding: "async", width, height, alt: photo.name, src });
+    const image = element("img", { decoding: "async", width, height, alt: photo.name, src });
     const frame = element("span", { className: "frame" }, image);
     frame.style.aspectRatio = `${width} / ${height}`;
     frame.style[width * 3 > height * 4 ? "width" : "height"] = "100%"; // in a box of 4:3
@@ -56,7 +56,8 @@ function facts(photo) {
     lines.push(element("div", { className: "wrong", title: photo.error }, photo.error));
   }
   const link = element("a", { className: "name", href: photo.link, target: "_blank", rel: "noopener", title: photo.path, tabIndex: -1 });
-  link.append(element("span", {}, photo.name.slice(0, -9)), element("span", {}, photo.name.slice(-9)));
+  const letters = [...photo.name]; // an emoji is one of them
+  link.append(...[letters.slice(0, -9), letters.slice(-9)].map((part) => element("span", {}, part.join(""))));
   lines.push(link);
   if (photo.burst) {
     const { number, size, isBest } = photo.burst;
@@ -106,9 +107,10 @@ const KINDS = {
 function show() {
   const [from, to] = [Number(at("from").value), Number(at("to").value)];
   const [text, folder, isKind] = [at("search").value.toLowerCase(), at("folder").value, KINDS[at("which").value]];
+  const takesErrors = (from <= lowest && to >= highest) || at("which").value === "errors";
   shown = photos.filter(
     (photo) =>
-      (photo.score === null ? from <= lowest && to >= highest : photo.score >= from && photo.score <= to) &&
+      (photo.score === null ? takesErrors : photo.score >= from && photo.score <= to) &&
       photo.path.toLowerCase().includes(text) &&
       (folder === "" || FOLDERS[folder] === photo.folder) &&
       isKind(photo),
@@ -204,20 +206,32 @@ function openList() {
   const paths = listOfPaths();
   at("paths").value = paths;
   at("copied").textContent = "";
+  at("download").onclick = () => { kept = paths; };
   URL.revokeObjectURL(at("download").href);
   at("download").href = URL.createObjectURL(new Blob([paths], { type: "text/plain" }));
   at("dialog").showModal();
+  at("paths").setSelectionRange(0, 0); // the best photo is in sight
 }
 
 async function copyList() {
   try {
     await navigator.clipboard.writeText(at("paths").value);
+    kept = at("paths").value;
     at("copied").textContent = "Copied.";
   } catch {
     at("paths").select(); // the browser does not let a page copy
     at("copied").textContent = "The paths are marked: copy them with Ctrl+C.";
   }
 }
+
+let kept = ""; // the list that was last copied or downloaded
+addEventListener("beforeunload", (event) => {
+  if (selected.size && listOfPaths() !== kept) event.preventDefault(); // the browser asks whether to leave
+});
+
+// ---- printing ----
+
+addEventListener("beforeprint", () => makeCards(shown.length));
 
 // ---- moving ----
 

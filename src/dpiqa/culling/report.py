@@ -15,6 +15,7 @@ from typing import Any
 from urllib.parse import quote
 
 import numpy as np
+from PIL import Image
 
 from ..models.images import DEFAULT_MAX_PIXELS, OPENING_ERRORS
 from ..scoring.colours import BAD, CSS_VARIABLES, GOOD, MIDDLING
@@ -80,6 +81,7 @@ class Report:
         self._scale, self._model = scale, as_text(model)
         self._photos: list[dict[str, Any]] = []
         self._paths: list[str] = []
+        self._failure: OSError | None = None
         self._thumbnails = Thumbnails(
             self.page, num_photos, overwrite=overwrite, max_pixels=max_pixels, formats=formats
         )
@@ -97,23 +99,41 @@ class Report:
         return self._thumbnails.folder
 
     def add(self, path: str, score: Score) -> None:
-        """Adds a photo. If it cannot be opened for its thumbnail any more, it is shown without one."""
+        """Adds a photo. If it cannot be opened for its thumbnail any more, it is shown without one.
+
+        A thumbnail that cannot be written, as on a full disk, is told by `finish`.
+        """
         photo = to_row(path, score)
         photo["name"] = os.path.basename(photo["path"])
         photo["folder"] = os.path.dirname(photo["path"])
         photo["link"] = _link(path, self.page.parent)
         photo["map"] = None if score.quality_map is None else _packed(score.quality_map)
         photo["thumbnail"] = None
-        if score.error is None:
+        if score.error is None and self._failure is None:
             try:
-                photo["thumbnail"] = self._thumbnails.add(path)
+                picture = self._thumbnails.open(path)
             except OPENING_ERRORS as error:
                 photo["missing"] = as_text(str(error))
+            else:
+                photo["thumbnail"] = self._saved(picture)
         self._photos.append(photo)
         self._paths.append(path)
 
+    def _saved(self, picture: Image.Image) -> tuple[str, int, int] | None:
+        try:
+            return self._thumbnails.save(picture)
+        except OSError as error:
+            self._failure = error
+            return None
+
     def finish(self) -> int:
-        """Writes the page and returns how many bursts of at least two photos there are."""
+        """Writes the page and returns how many bursts of at least two photos there are.
+
+        Raises:
+            OSError: When the page, or a thumbnail before, could not be written.
+        """
+        if self._failure is not None:
+            raise self._failure
         num_bursts = self._mark_bursts()
         quantiles = self._scale.score_quantiles
         data = {
@@ -216,6 +236,7 @@ def _render(data: dict[str, Any], scale: Scale, model: str) -> str:
         half_width=scale.interval_half_width,
         coverage=f"{100 * scale.interval_coverage:g}",
         has_maps=any(photo["map"] for photo in data["photos"]),
+        num_photos=f"{len(data['photos']):,}",
         num_errors=sum(photo["error"] is not None for photo in data["photos"]),
         style=style,
         script=script,

@@ -12,6 +12,8 @@ from pathlib import Path
 from types import TracebackType
 from urllib.parse import quote
 
+from PIL import Image
+
 from ..models.images import DEFAULT_MAX_PIXELS, open_image
 
 SIDE = 320
@@ -66,18 +68,26 @@ class Thumbnails:
         if self.folder is not None:
             shutil.rmtree(self._unfinished, ignore_errors=True)
 
-    def add(self, path: str) -> tuple[str, int, int]:
-        """Makes the picture of a photo.
+    def open(self, path: str) -> Image.Image:
+        """Opens a photo as a small picture.
+
+        Raises:
+            ImageError: When the photo cannot be opened any more.
+            OSError: Likewise.
+        """
+        photo = open_image(path, cover=(SIDE, SIDE), max_pixels=self._max_pixels, formats=self._formats)
+        photo.thumbnail((SIDE, SIDE))
+        return photo
+
+    def save(self, photo: Image.Image) -> tuple[str, int, int]:
+        """Keeps a small picture.
 
         Returns:
             Its URL as seen from the page, its width and its height.
 
         Raises:
-            ImageError: When the photo cannot be opened any more.
-            OSError: When the picture cannot be written.
+            OSError: When it cannot be written, as on a full disk.
         """
-        photo = open_image(path, cover=(SIDE, SIDE), max_pixels=self._max_pixels, formats=self._formats)
-        photo.thumbnail((SIDE, SIDE))
         picture = io.BytesIO()
         photo.save(picture, "JPEG", quality=80)
         self._count += 1

@@ -9,6 +9,7 @@ from ..models.images import DEFAULT_MAX_PIXELS
 FORMATS = ("JPEG", "MPO", "PNG", "WEBP", "AVIF", "HEIF")
 SUFFIXES = [".jpg", ".jpeg", ".png", ".webp", ".avif", ".heic", ".heif"]
 MAX_QUEUE = 64
+_MEGABYTE = 2**20  # as the messages of gradio count
 MAX_SESSIONS = 200
 MAX_CONNECTIONS = 500
 # Seconds that a connection may stay without a request, that a request may pause, and that it may take to arrive.
@@ -47,7 +48,7 @@ class Limits:
     def summary(self) -> str:
         """What the page says about the limits of a photo."""
         return (
-            f"JPEG, PNG, WebP, AVIF or HEIC, at most {self.max_file_bytes // 1_000_000} MB and "
+            f"JPEG, PNG, WebP, AVIF or HEIC, at most {self.max_file_bytes // _MEGABYTE} MB and "
             f"{self.max_pixels // 1_000_000} megapixels. {self.promise}"
         )
 
@@ -57,7 +58,7 @@ PUBLIC = Limits(
     max_photos=30,
     max_pixels=50_000_000,
     max_photos_pixels=360_000_000,
-    max_file_bytes=20_000_000,
+    max_file_bytes=20 * _MEGABYTE,
     max_upload_bytes=200_000_000,
     max_request_bytes=1_000_000,
     max_folder_bytes=2_000_000_000,
@@ -70,7 +71,7 @@ LOCAL = Limits(
     max_photos=1000,
     max_pixels=DEFAULT_MAX_PIXELS,
     max_photos_pixels=1000 * DEFAULT_MAX_PIXELS,
-    max_file_bytes=500_000_000,
+    max_file_bytes=500 * _MEGABYTE,
     max_upload_bytes=20_000_000_000,
     max_request_bytes=10_000_000,
     max_folder_bytes=20_000_000_000,

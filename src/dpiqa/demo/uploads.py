@@ -42,8 +42,11 @@ def to_uploads(files: Any, limits: Limits) -> list[Upload]:
     Raises:
         gradio.Error: When they are none, too many, or have too many pixels together.
     """
-    if not isinstance(files, list) or not 1 <= len(files) <= limits.max_photos:
-        raise gr.Error(f"Expected a list of 1 to {limits.max_photos:,} photos.", print_exception=False)
+    found = len(files) if isinstance(files, list) else 0
+    if not 1 <= found <= limits.max_photos:
+        raise gr.Error(
+            f"A request may have 1 to {limits.max_photos:,} photos, and this one has {found:,}.", print_exception=False
+        )
     uploads = [to_upload(file) for file in files]
     megapixels = sum(_num_pixels(upload, limits.max_pixels) for upload in uploads) / 1e6
     if megapixels > limits.max_photos_pixels / 1e6:

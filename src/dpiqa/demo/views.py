@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from html import escape
 
@@ -23,7 +24,8 @@ def score_card(scored: ScoredUpload, coverage: float) -> str:
         return error_card(score.error)
     lines = [f"{score.width} x {score.height} pixels"]
     if score.percentile is not None:
-        lines.insert(0, f"Better than <b>{score.percentile:.0f} %</b> of the photos that the model learned from.")
+        percent = math.floor(score.percentile)
+        lines.insert(0, f"Better than <b>{percent} %</b> of the photos that the model learned from.")
     if score.interval is not None:
         low, high = score.interval
         share = f"for {100 * coverage:g} % of such photos"

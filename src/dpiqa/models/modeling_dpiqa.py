@@ -274,13 +274,13 @@ class DPIQAModel(DPIQAPreTrainedModel):
                 f"The teacher takes sides that are multiples of {stride} pixels, got {pixel_values.shape[2]}x"
                 f"{pixel_values.shape[3]}. Resize with the checkpoint's DPIQAImageProcessor."
             )
-        # In the type of the weights, as the processor's pixels are float32 and a checkpoint need not be.
+        # In the type of the weights: pixels and kept latents are float32, and a checkpoint need not be.
         pixel_values = pixel_values.to(self.unet.conv_in.weight.dtype)
         context = self.text_adapter().expand(len(pixel_values), -1, -1)
         # The UNet empties the list that it is given.
         adapter_maps = list(self.image_adapter(pixel_values))
         self.unet(
-            self.encode(pixel_values) if latents is None else latents,
+            self.encode(pixel_values) if latents is None else latents.to(pixel_values.dtype),
             self.config.timestep,
             encoder_hidden_states=context,
             down_intrablock_additional_residuals=adapter_maps,

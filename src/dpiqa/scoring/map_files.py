@@ -72,7 +72,7 @@ class MapFolder:
         picture = io.BytesIO()
         map_picture(photo, quality_map, self._limits).save(picture, "PNG")
         target.parent.mkdir(parents=True, exist_ok=True)
-        _write_whole(target, picture.getvalue())
+        write_whole(target, picture.getvalue())
         return target
 
     def _check_targets(self, photos: Sequence[str], overwrite: bool) -> None:
@@ -114,8 +114,8 @@ def _identity(path: str | os.PathLike[str]) -> tuple[int, int] | None:
     return status.st_dev, status.st_ino
 
 
-def _write_whole(target: Path, content: bytes) -> None:
-    """Under a hidden name first: a full disk or a process that is killed leaves no half picture under its own."""
+def write_whole(target: Path, content: bytes) -> None:
+    """Writes a picture, under a hidden name first: a full disk or a process that is killed leaves no half of one."""
     unfinished = target.with_name(f".{os.getpid()}.png")
     try:
         unfinished.write_bytes(content)

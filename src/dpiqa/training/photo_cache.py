@@ -12,8 +12,10 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import torch
+from accelerate import PartialState
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
+from torch import distributed
 from torch.utils.data import DataLoader, Dataset
 from transformers.utils.logging import tqdm
 
@@ -55,7 +57,7 @@ class PhotoCache(ABC):
     def fill(
         self, rows: Any, augmentations: Sequence[str] = ("original",), *, batch_size: int = 8, num_workers: int = 0
     ) -> list[list[Path]]:
-        """Computes what is missing for a data set.
+        """Computes what is missing for a data set; the processes of a distributed run share the work and then wait.
 
         Args:
             rows: A `datasets.Dataset` of [`dpiqa.data.load_iqa_dataset`].
@@ -71,9 +73,28 @@ class PhotoCache(ABC):
             ValueError: When the network's output is not finite.
         """
         files = [self._files(image, augmentations) for image in rows["image"]]
+        numbers = range(len(files))
+        process, processes = _place_in_run()
+        if processes > 1:
+            self._compute(rows, files, augmentations, numbers[process::processes], batch_size, num_workers)
+            PartialState().wait_for_everyone()
+        # Alone, or on a disk that not all processes share.
+        self._compute(rows, files, augmentations, numbers, batch_size, num_workers)
+        return files
+
+    def _compute(
+        self,
+        rows: Any,
+        files: Sequence[Sequence[Path]],
+        augmentations: Sequence[str],
+        numbers: Sequence[int],
+        batch_size: int,
+        num_workers: int,
+    ) -> None:
+        """Computes what is missing for the rows of these numbers."""
         todo: dict[Path, tuple[int, str]] = {}
-        for row, of_row in enumerate(files):
-            for augmentation, path in zip(augmentations, of_row, strict=True):
+        for row in numbers:
+            for augmentation, path in zip(augmentations, files[row], strict=True):
                 if path not in todo and not self._is_complete(path):
                     todo[path] = (row, augmentation)
         pixels = _Pixels(rows, self.processor, list(todo.values()))
@@ -94,7 +115,6 @@ class PhotoCache(ABC):
                     _save_atomically(one, path)
                 self.computed += len(batch)
                 progress.update(len(batch))
-        return files
 
     def _files(self, image: Mapping[str, Any], augmentations: Sequence[str]) -> list[Path]:
         digest = content_digest(image)
@@ -112,6 +132,13 @@ class PhotoCache(ABC):
                 return (file.metadata() or {}).get(_CHECKSUM) == _checksum(tensors)
         except SafetensorError:
             return False
+
+
+def _place_in_run() -> tuple[int, int]:
+    """Number of this process, and how many there are."""
+    if distributed.is_available() and distributed.is_initialized():
+        return distributed.get_rank(), distributed.get_world_size()
+    return 0, 1
 
 
 class _Pixels(Dataset):

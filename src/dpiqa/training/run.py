@@ -149,11 +149,13 @@ class Run:
             return []
         processor.save_pretrained(output)
         config.save_pretrained(output)
+        trainer.free_memory()
         scorer = load_scorer(output)
         train = self.splits["train"]
         sample = np.linspace(0, len(train) - 1, min(len(train), CALIBRATION_PHOTOS)).round().astype(int)
         calibration = train.select([]) if self.calibration is None else self.calibration
         train_scores, scores = (_scores(scorer, rows) for rows in (train.select(sample), calibration))
+        del scorer
         fit_calibration(config, train_scores, scores, calibration["mos"][:])
         config.save_pretrained(output)
 

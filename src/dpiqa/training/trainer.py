@@ -102,6 +102,15 @@ class DPIQATrainer(Trainer):
             scheduler.lr_lambdas = [_with_drops(base, drops) for base in scheduler.lr_lambdas]
         return scheduler
 
+    def free_memory(self) -> None:
+        """Gives back what weights, gradients and optimiser occupy, once the model is saved and training over.
+
+        The configuration, the names and shapes of the weights, and the log stay.
+        """
+        self.model_wrapped = self.model.to("meta")
+        self.optimizer = self.lr_scheduler = None
+        self.accelerator.free_memory()
+
 
 def _with_drops(base: Callable[[int], float], drops: Sequence[float]) -> Callable[[int], float]:
     return lambda step: base(step) * _DROP_FACTOR ** sum(step >= drop for drop in drops)

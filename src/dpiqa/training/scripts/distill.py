@@ -128,14 +128,13 @@ def main(arguments: DistillationArguments, training: DPIQATrainingArguments) -> 
         student, processor = starting_student(arguments, teacher)
     folder = arguments.cache or run.output / "feature-maps"
     feature_maps = TeacherTargets(teacher, teacher_processor, folder)
-    with training.main_process_first(desc="feature maps"):
-        train_set = PhotoDataset(
-            run.splits["train"],
-            processor,
-            augmentations=arguments.augmentations,
-            cache=feature_maps,
-            num_workers=training.dataloader_num_workers,
-        )
+    train_set = PhotoDataset(
+        run.splits["train"],
+        processor,
+        augmentations=arguments.augmentations,
+        cache=feature_maps,
+        num_workers=training.dataloader_num_workers,
+    )
     # The teacher has said everything: its memory is the student's.
     del teacher, feature_maps
     trainer = DPIQADistillationTrainer(

@@ -62,8 +62,15 @@ def make_parser(prog: str | None = None) -> ScriptParser:
     return parser
 
 
-def starting_teacher(arguments: TeacherArguments, output: Path) -> tuple[DPIQAModel, DPIQAImageProcessor]:
+def starting_teacher(
+    arguments: TeacherArguments, output: Path, *, is_first: bool = True
+) -> tuple[DPIQAModel, DPIQAImageProcessor]:
     """The teacher to train, in float32, and its processor.
+
+    Args:
+        arguments: Of the script.
+        output: Folder of the run, where a new teacher is kept that low-rank updates belong to.
+        is_first: Whether this process is the first, which writes it; the others read it after that.
 
     Raises:
         OSError: When there is no such model.
@@ -73,16 +80,21 @@ def starting_teacher(arguments: TeacherArguments, output: Path) -> tuple[DPIQAMo
         source = Path(arguments.model).resolve() if Path(arguments.model).is_dir() else arguments.model
         teacher = DPIQAModel.from_pretrained(source, dtype=torch.float32)
         return teacher, DPIQAImageProcessor.from_pretrained(source)
+    processor = DPIQAImageProcessor(size={"height": arguments.image_size, "width": arguments.image_size})
+    if not arguments.lora_rank:
+        return _new_teacher(arguments), processor
+    # The updates belong to these weights, decoder and adapters included, so they have to be kept.
+    if is_first:
+        _new_teacher(arguments).save_pretrained(output / BASE)
+    return DPIQAModel.from_pretrained(output / BASE), processor
+
+
+def _new_teacher(arguments: TeacherArguments) -> DPIQAModel:
     start = f"--stable-diffusion {arguments.stable_diffusion} or --text-model {arguments.text_model}"
     with naming(start, None):
-        teacher = DPIQAModel.from_stable_diffusion(
+        return DPIQAModel.from_stable_diffusion(
             str(arguments.stable_diffusion), text_model=arguments.text_model, image_size=arguments.image_size
         )
-    if arguments.lora_rank:
-        # The updates belong to these weights, decoder and adapters included, so they have to be kept.
-        teacher.save_pretrained(output / BASE)
-        teacher = DPIQAModel.from_pretrained(output / BASE)
-    return teacher, DPIQAImageProcessor(size={"height": arguments.image_size, "width": arguments.image_size})
 
 
 def main(arguments: TeacherArguments, training: DPIQATrainingArguments) -> list[Result]:
@@ -96,16 +108,15 @@ def main(arguments: TeacherArguments, training: DPIQATrainingArguments) -> list[
     with naming("--model", arguments.model):
         config = DPIQAConfig() if arguments.model is None else DPIQAConfig.from_pretrained(arguments.model)
     run = Run.start(arguments, training, coverage=config.interval_coverage)
-    with training.main_process_first(desc="teacher"):
-        teacher, processor = starting_teacher(arguments, run.output)
+    with training.main_process_first(local=False, desc="teacher"):
+        teacher, processor = starting_teacher(arguments, run.output, is_first=training.process_index == 0)
     teacher.to(training.device)
     cache = None
     if teacher.config.latent_sampling == "mode":
         cache = AutoencoderLatents(teacher, processor, arguments.cache or run.output / "latents")
     options: dict[str, Any] = {"cache": cache, "num_workers": training.dataloader_num_workers}
-    with training.main_process_first(desc="latents"):
-        train_set = PhotoDataset(run.splits["train"], processor, augmentations=arguments.augmentations, **options)
-        selection = PhotoDataset(run.selection, processor, **options)
+    train_set = PhotoDataset(run.splits["train"], processor, augmentations=arguments.augmentations, **options)
+    selection = PhotoDataset(run.selection, processor, **options)
     trainer = DPIQATrainer(
         model=add_lora(teacher, rank=arguments.lora_rank) if arguments.lora_rank else teacher,
         args=training,
