@@ -34,7 +34,7 @@ class ScoreImages:
 
 def main(
     source: Annotated[str, typer.Argument(help="Hub id of a data set, or a folder of Parquet files.")],
-    output: Annotated[Path, typer.Option(help="New folder for the Parquet files.")] = Path("kept"),
+    output: Annotated[Path, typer.Option(file_okay=False, help="New folder for the Parquet files.")] = Path("kept"),
     share: Annotated[float, typer.Option(min=0, max=1, help="Share of the photos to keep.")] = 0.5,
     split: Annotated[str, typer.Option(help="Split of the data set.")] = "train",
     image_column: Annotated[str, typer.Option(help="Its column of photos.")] = "image",
@@ -42,14 +42,23 @@ def main(
     num_proc: Annotated[int, typer.Option(min=1, help="Processes that score.")] = 1,
 ) -> None:
     """Writes the rows with the highest scores, in their order; those that cannot be scored are left out."""
+    if share == 0:
+        raise SystemExit("--share 0 keeps no photo: name a larger share.")
     if output.exists() and any(output.iterdir()):
         raise SystemExit(f"{output} holds files already: name another --output.")
-    rows = load_dataset(source, split=split)
+    try:
+        rows = load_dataset(source, split=split)
+        score = ScoreImages(model, num_proc)
+    except (OSError, ValueError) as error:
+        raise SystemExit(" ".join(str(error).split())) from None
     if image_column not in rows.column_names:
         raise SystemExit(f"There is no column {image_column} in {source}: expected one of {rows.column_names}.")
-    # Undecoded, so that a damaged photo is an error of its own row.
-    photos = rows.select_columns([image_column]).cast_column(image_column, Image(decode=False))
-    score = ScoreImages(model, num_proc)
+    try:
+        # Undecoded, so that a damaged photo is an error of its own row.
+        photos = rows.select_columns([image_column]).cast_column(image_column, Image(decode=False))
+    except (NotImplementedError, TypeError, ValueError):  # Arrow's errors of types that do not fit are all of these
+        found = rows.features[image_column]
+        raise SystemExit(f"The column {image_column} of {source} holds no photos: found {found}.") from None
     options = {"batched": True, "batch_size": 100, "remove_columns": [image_column], "features": score.features}
     pieces = [
         photos.select(range(start, min(start + PIECE, len(photos)))).map(

@@ -15,11 +15,13 @@ from dpiqa.scoring.image_files import find_images
 
 def main(
     photos: Annotated[Path, typer.Argument(exists=True, help="Folder of photos.")],
-    output: Annotated[Path, typer.Option(help="New folder for the copies.")] = Path("kept"),
+    output: Annotated[Path, typer.Option(file_okay=False, help="New folder for the copies.")] = Path("kept"),
     share: Annotated[float, typer.Option(min=0, max=1, help="Share of the photos to keep.")] = 0.5,
     model: Annotated[str | None, typer.Option(help="Folder or Hub id; the bundled student if not given.")] = None,
 ) -> None:
     """Copies the photos with the highest scores; those that cannot be scored stay behind."""
+    if share == 0:
+        raise SystemExit("--share 0 keeps no photo: name a larger share.")
     if output.exists() and any(output.iterdir()):
         raise SystemExit(f"{output} holds files already: name another --output.")
     paths = find_images([str(photos)]).paths

@@ -17,10 +17,12 @@ from typing import Annotated
 import pyarrow.dataset as pads
 import ray
 import typer
+from ray.exceptions import RayError
 
 from dpiqa import Scorer
 from dpiqa.scoring.engines.inputs import find_inputs
 from dpiqa.scoring.engines.ray import score_inputs
+from dpiqa.scoring.engines.score_folder import ScoreFolder
 from dpiqa.scoring.engines.shards import TAR_SUFFIXES
 from dpiqa.scoring.rows import as_text
 
@@ -33,11 +35,8 @@ def sample_of(name: str) -> str:
 
 def best_samples(scores: Path, tars: Iterable[str], share: float) -> dict[str, list[str]]:
     """Of each tar the samples with the highest scores of all; of equal scores always the same."""
-    rows = pads.dataset(scores, format="parquet")
-    if "__key__" not in rows.schema.names:
-        raise SystemExit(f"{scores} holds scores of another command: name another folder with --scores.")
     is_scored = pads.field("score").is_valid() & pads.field("__key__").is_valid()
-    rows = rows.to_table(["key", "score", "__key__"], filter=is_scored)
+    rows = pads.dataset(scores, format="parquet").to_table(["key", "score", "__key__"], filter=is_scored)
     rows = rows.sort_by([("score", "descending"), ("key", "ascending")])
     of_key = {as_text(tar): tar for tar in tars}
     samples = [
@@ -75,23 +74,33 @@ def copy_samples(work: dict) -> dict:
 
 def main(
     source: Annotated[str, typer.Argument(help="A tar, or a pattern in quotes.")],
-    output: Annotated[Path, typer.Option(help="Folder for the tars.")] = Path("kept"),
+    output: Annotated[Path, typer.Option(file_okay=False, help="Folder for the tars.")] = Path("kept"),
     share: Annotated[float, typer.Option(min=0, max=1, help="Share of the photos to keep.")] = 0.5,
-    scores: Annotated[Path, typer.Option(help="Folder for the scores, to go on from.")] = Path("kept-scores"),
+    scores: Annotated[Path, typer.Option(file_okay=False, help="Folder for the scores, to go on from.")] = Path(
+        "kept-scores"
+    ),
     model: Annotated[str | None, typer.Option(help="Folder or Hub id; the bundled student if not given.")] = None,
     workers: Annotated[int | None, typer.Option(help="Processes that score; as many as there are cores.")] = None,
 ) -> None:
     """Writes the samples with the highest scores, in their order; those that cannot be scored are left out."""
+    if share == 0:
+        raise SystemExit("--share 0 keeps no photo: name a larger share.")
     if not source.lower().endswith(TAR_SUFFIXES):
         raise SystemExit(f"Name a tar, or a pattern in quotes such as 'shards/*.tar', in place of {source}.")
     try:
         inputs = find_inputs([source], carry=["__key__"])
-    except ValueError as error:
-        raise SystemExit(str(error)) from None
-    targets = {tar: str(output / f"{name_of(tar)}.tar") for tar in inputs.shards}
-    if len(set(targets.values())) < len(targets):
-        raise SystemExit("Two of the tars have the same name: filter them one after the other.")
-    counts = score_inputs(Scorer.from_pretrained(model), model, inputs, str(scores), workers=workers, resume=True)
+        targets = {tar: str(output / f"{name_of(tar)}.tar") for tar in inputs.shards}
+        if len(set(targets.values())) < len(targets):
+            raise SystemExit("Two of the tars have the same name: filter them one after the other.")
+        counts = score_inputs(Scorer.from_pretrained(model), model, inputs, str(scores), workers=workers, resume=True)
+    except RayError:  # which can be an OSError too; its traceback says which worker it comes from
+        raise
+    except (OSError, ValueError) as error:
+        raise SystemExit(" ".join(str(error).split())) from None
+    if not counts.scored:
+        first = next(ScoreFolder(str(scores)).read(["path", "error"]), None)
+        reason = f"{first['path']}: {first['error']}" if first else "there is no photo"
+        raise SystemExit(f"Nothing in {source} can be scored: {reason}.")
     kept = best_samples(scores, inputs.shards, share)
     note = output / "kept.txt"
     selection = "".join(f"{tar}/{sample}\n" for tar in sorted(kept) for sample in sorted(kept[tar]))

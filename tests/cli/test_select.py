@@ -1,12 +1,16 @@
 """`dpiqa select`: prints, copies or links the best photos, and leaves the photos as they are."""
 
+import errno
 import os
 from xml.etree import ElementTree
 
 import pytest
 
+from dpiqa.scoring.engines.score_folder import ScoreFolder
+from dpiqa.scoring.rows import as_text
 from support.commands import dpiqa, said, usage_error
 from support.releases import save_pictures
+from support.shards import write_parquet
 
 SCORES = {"a.png": 0.5, "sub/b.png": 0.9, "sub/c.png": 0.7, "d.png": 0.9, "broken.png": None}
 
@@ -41,6 +45,27 @@ class TestChoice:
     def test_the_lowest_score(self, folder):
         assert printed("--min-score", 0.7) == ["d.png", "sub/b.png", "sub/c.png"]
         assert printed("--top", "25%", "--min-score", 0.95) == []
+
+    def test_half_a_photo_goes_to_the_even_number(self, folder):
+        (folder / "scores.csv").write_text("path,score\n" + "".join(f"{n}.png,0.{n}\n" for n in range(6)))
+        assert len(printed("--top", "42%")) == 3  # of 2.52
+        assert len(printed("--top", "75%")) == 4  # of 4.5
+
+    def test_the_folder_of_scores_that_ray_writes(self, folder):
+        ScoreFolder("scores").begin({"fingerprint": "abc", "model": "a student"})
+        columns = {"path": ["photos/a.png", "photos/broken.png", "photos/d.png"], "score": [0.5, None, 0.9]}
+        write_parquet(folder / "scores" / "1.parquet", columns)
+        result = dpiqa("select", "scores/", "--top", 2)
+        assert result.stdout == "photos/d.png\nphotos/a.png\n"
+        assert "2 of 2 photos selected, 1 photo without a score" in said(result)
+
+    def test_names_that_are_no_text_are_found_again(self, folder):
+        (folder / "photos" / "a.png").rename(folder / "photos" / "a\udcff.png")
+        name = as_text("photos/a\udcff.png")
+        (folder / "scores.csv").write_text(f"path,score\n{name},0.5\n")
+        assert dpiqa("select", "scores.csv", "--top", 1).stdout_bytes == b"photos/a\xff.png\n"
+        (folder / name).touch()  # a file that is called so itself
+        assert dpiqa("select", "scores.csv", "--top", 1).stdout_bytes == b"photos/a\\xff.png\n"
 
     def test_names_with_line_ends_can_be_told_apart(self, folder):
         assert printed("--top", 2, "-0", end="\0") == ["d.png", "sub/b.png"]
@@ -124,6 +149,11 @@ class TestDestination:
         assert "is among the photos" in usage_error("select", "photos", "--top", 1, "--copy-to", "photos/best")
 
     @pytest.mark.parametrize("option", ["--copy-to", "--link-to"])
+    def test_a_file_in_place_of_the_folder_is_refused_before_photos_are_scored(self, folder, option):
+        error = usage_error("select", "photos", "--model", "none", "--top", 1, option, "scores.csv/best")
+        assert "scores.csv is a file: name a folder" in error
+
+    @pytest.mark.parametrize("option", ["--copy-to", "--link-to"])
     def test_a_photo_that_is_gone_stops_it_before_anything_is_written(self, folder, option):
         (folder / "photos" / "sub" / "b.png").unlink()
         result = dpiqa("select", "scores.csv", "--top", 3, option, "best")
@@ -171,11 +201,26 @@ class TestRatings:
         # Of the RAW file that was taken together with the photo.
         assert rating(folder / "photos" / "d.xmp") == 4
 
-    def test_a_sidecar_that_cannot_be_written(self, folder):
+    def test_photos_that_are_gone_are_counted(self, folder):
         (folder / "photos" / "sub").rename(folder / "gone")
         result = dpiqa("select", "scores.csv", "--xmp")
+        assert result.exit_code == 0
+        assert "2 sidecars written, 2 photos not found" in said(result)
+
+    def test_none_is_there(self, folder):
+        (folder / "photos").rename(folder / "gone")
+        result = dpiqa("select", "scores.csv", "--xmp")
         assert result.exit_code == 1
-        assert "No such file or directory" in said(result)
+        assert "0 sidecars written, 4 photos not found" in said(result)
+
+    def test_a_sidecar_that_cannot_be_written(self, folder, monkeypatch):
+        def full(*_):
+            raise OSError(errno.ENOSPC, "No space left on device", "photos/a.png.xmp")
+
+        monkeypatch.setattr("dpiqa.culling.ratings.write_sidecars", full)
+        result = dpiqa("select", "scores.csv", "--xmp")
+        assert result.exit_code == 1
+        assert said(result) == "photos/a.png.xmp: No space left on device"
 
 
 @pytest.mark.parametrize(
@@ -190,6 +235,21 @@ class TestRatings:
 )
 def test_wrong_use(folder, options, message):
     assert message in usage_error("select", "scores.csv", *options)
+
+
+@pytest.mark.parametrize(
+    ("inputs", "message"),
+    [
+        (["scores.csv", "photos/a.png"], "the scores of one run and nothing else, found scores.csv among 2 inputs"),
+        (["photos", "other.jsonl", "scores.csv"], "found other.jsonl among 3 inputs"),
+        (["shards/000.TAR"], "found shards/000.TAR, a tar: write its scores with dpiqa score --engine ray -o FOLDER"),
+        (["nothere.csv"], "there is no file nothere.csv: expected one that `dpiqa score` wrote"),
+        (["scores.csv", "--model", "some"], "is for photos, and scores.csv has scores already"),
+        (["scores.csv", "--backend", "auto"], "is for photos, and scores.csv has scores already"),
+    ],
+)
+def test_inputs_that_cannot_be_selected_from(folder, inputs, message):
+    assert message in usage_error("select", *inputs, "--top", 1)
 
 
 @pytest.mark.parametrize(

@@ -85,6 +85,7 @@ def test_filtering_keeps_the_photos_with_the_highest_scores(tmp_path, tiny_check
         (["nope"], "nope"),
         (["empty"], "There are no photos in empty"),
         (["photos", "--share", "1.5"], "'--share'"),
+        (["photos", "--share", "0"], "--share 0 keeps no photo"),
     ],
 )
 def test_filtering_says_what_is_wrong(tmp_path, monkeypatch, arguments, message):

@@ -69,10 +69,10 @@ def test_the_best_rows_are_kept_in_their_order(example, folder, tmp_path, tiny_c
 
 
 def test_another_share_scores_nothing_again(example, folder, tmp_path, tiny_checkpoint, scored):
-    for share in (0.5, 1, 0):
+    for share in (0.5, 1, 0.01):
         example.main(str(folder), tmp_path / f"kept-{share}", share, model=str(tiny_checkpoint))
     assert len(scored) == 7
-    assert [len(kept(tmp_path / f"kept-{share}")) for share in (0.5, 1, 0)] == [3, 6, 0]
+    assert [len(kept(tmp_path / f"kept-{share}")) for share in (0.5, 1, 0.01)] == [3, 6, 0]
 
 
 def test_a_run_that_was_cut_off_goes_on(example, folder, tmp_path, tiny_checkpoint, scored, monkeypatch):
@@ -108,9 +108,15 @@ def test_photos_in_files_of_their_own_are_written_with_the_rows(example, tmp_pat
     [
         (["data", "--output", "data"], "data holds files already"),
         (["data", "--image-column", "photo"], "There is no column photo in data: expected one of ['image', 'label']"),
+        (["data", "--image-column", "label"], "The column label of data holds no photos: found Value('int64')"),
+        (["data", "--split", "other"], "Unknown split \"other\". Should be one of ['train']"),
+        (["./nothere/at/all"], "Couldn't find any data file"),
+        (["data", "--output", "notes.txt"], "'notes.txt' is a file"),
         (["data", "--share", "2"], "'--share'"),
+        (["data", "--share", "0"], "--share 0 keeps no photo"),
     ],
 )
 def test_wrong_use(folder, monkeypatch, arguments, message):
     monkeypatch.chdir(folder.parent)
+    (folder.parent / "notes.txt").touch()
     assert message in wrong_use("filter_dataset", *arguments)

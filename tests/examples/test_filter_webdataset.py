@@ -1,5 +1,6 @@
 """examples/filter_webdataset.py: the same samples every time, whole, and nothing done twice."""
 
+import json
 import tarfile
 
 import pytest
@@ -9,6 +10,7 @@ pytest.importorskip("ray")
 import ray
 
 from dpiqa import Scorer
+from dpiqa.scoring.engines.score_folder import ScoreFolder
 from support import releases
 from support.examples import load_example, wrong_use
 from support.images import encoded
@@ -95,10 +97,35 @@ def test_scores_of_other_tars_count_for_nothing(example, tmp_path):
     assert example.best_samples(tmp_path, ["a.tar"], 0.5) == {"a.tar": ["2"]}
 
 
-def test_scores_without_names_of_samples_are_refused(example, tmp_path):
-    write_parquet(tmp_path / "1.parquet", {"key": ["a.tar/1.jpg"], "score": [0.1]})
-    with pytest.raises(SystemExit, match="scores of another command"):
-        example.best_samples(tmp_path, ["a.tar"], 0.5)
+@pytest.mark.parametrize(
+    ("note", "message"),
+    [
+        ({"carried": ["json"]}, "has rows with these carried columns: json; this run would add: __key__"),
+        ({"fingerprint": "of another model"}, "name the same model, backend and dtype, or another folder"),
+    ],
+)
+def test_scores_of_another_command_are_refused_in_one_line(shards, tmp_path, tiny_checkpoint, note, message):
+    model = {"fingerprint": Scorer.from_pretrained(tiny_checkpoint).fingerprint, "model": "a student"}
+    ScoreFolder(str(tmp_path / "scores")).begin(model)
+    (tmp_path / "scores" / ".dpiqa.json").write_text(json.dumps(model | note))
+    error = wrong_use(
+        "filter_webdataset", f"{shards}/*.tar", "--scores", f"{tmp_path}/scores", "--model", str(tiny_checkpoint)
+    )
+    assert message in error
+    assert "--overwrite" not in error
+    assert "\n" not in error
+
+
+@pytest.mark.parametrize(
+    ("content", "message"), [(b"", "this tar cannot be read (it is empty)"), (bytes(10_240), "there is no photo")]
+)
+def test_a_tar_without_photos_is_said(tmp_path, tiny_checkpoint, content, message):
+    (tmp_path / "a.tar").write_bytes(content)
+    options = ["--output", f"{tmp_path}/kept", "--scores", f"{tmp_path}/scores", "--model", str(tiny_checkpoint)]
+    error = wrong_use("filter_webdataset", f"{tmp_path}/a.tar", *options)
+    assert error.startswith(f"Nothing in {tmp_path}/a.tar can be scored")
+    assert message in error
+    assert not (tmp_path / "kept").exists()
 
 
 def test_links_in_samples_are_copied(example, tmp_path):
@@ -117,9 +144,17 @@ def test_only_the_suffix_is_taken_from_a_name(example, name):
 
 
 @pytest.mark.parametrize(
-    ("source", "message"), [("shards", "Name a tar"), ("a.parquet", "Name a tar"), ("*.tar", "no file matches")]
+    ("arguments", "message"),
+    [
+        (["shards"], "Name a tar"),
+        (["a.parquet"], "Name a tar"),
+        (["b*.tar"], "no file matches"),
+        (["a.tar", "--model", "nowhere/at/all"], "no model on the Hub can have this name"),
+        (["a.tar", "--share", "0"], "--share 0 keeps no photo"),
+        (["a.tar", "--output", "a.tar"], "is a file"),
+    ],
 )
-def test_what_is_no_tar_is_refused(example, tmp_path, monkeypatch, source, message):
+def test_wrong_use(tmp_path, monkeypatch, arguments, message):
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(SystemExit, match=message):
-        example.main(source)
+    (tmp_path / "a.tar").touch()
+    assert message in wrong_use("filter_webdataset", *arguments)

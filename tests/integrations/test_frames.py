@@ -95,6 +95,14 @@ class TestEveryKind:
         twice = add_scores(once, scorer=tiny_scorer, prefix="other_")
         assert added(twice, "other_") == added(once)
 
+    def test_a_prefix_that_is_no_text(self, make, files):
+        with pytest.raises(TypeError, match="Expected text as the prefix, got None"):
+            add_scores(make(files), prefix=None)
+
+    def test_a_url_is_an_error_of_its_row(self, make, tiny_scorer):
+        (row,) = rows_of(add_scores(make(["https://example.org/a.jpg"]), scorer=tiny_scorer))
+        assert row["error"] == "URLs are not opened here: download the photo first."
+
     def test_columns_are_not_replaced(self, make, files, tiny_scorer):
         once = add_scores(make(files), scorer=tiny_scorer)
         with pytest.raises(ValueError, match="The table has error, high, low, percentile, score already"):

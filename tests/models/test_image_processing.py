@@ -155,7 +155,7 @@ def test_images_go_through_the_door(tiny_processor, photo):
 
 
 def test_a_url_is_not_fetched(tiny_processor):
-    with pytest.raises(FileNotFoundError):
+    with pytest.raises(ImageError, match="URLs are not opened here"):
         tiny_processor("https://example.org/photo.jpg")
 
 

@@ -370,7 +370,7 @@ class TestSources:
             open_image(3)
 
     def test_a_url_is_not_fetched(self):
-        with pytest.raises(FileNotFoundError):
+        with pytest.raises(ImageError, match=r"photo\.jpg: URLs are not opened here: download the photo first"):
             open_image("https://example.org/photo.jpg")
 
     @pytest.mark.skipif(os.name == "nt", reason="symbolic links")

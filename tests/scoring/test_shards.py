@@ -123,7 +123,14 @@ class TestTar:
         found = rows(path)
         num_whole = sum(length >= 1024 * n + 1024 for n in range(3))
         assert sum("bytes" in row for row in found.values()) == num_whole
-        assert f"what follows its first {num_whole} samples is not scored" in found[""]["error"]
+        counted = {1: "1 sample", 2: "2 samples", 3: "3 samples"}.get(num_whole)
+        message = f"what follows its first {counted} is not scored" if counted else "this tar cannot be read ("
+        assert message in found[""]["error"]
+
+    @pytest.mark.parametrize("name", ["a.tar", "a.tar.gz"])
+    def test_a_file_of_no_bytes_is_called_empty(self, tmp_path, name):
+        (tmp_path / name).touch()
+        assert rows(tmp_path / name)[""]["error"] == "this tar cannot be read (it is empty)"
 
     def test_a_damaged_header_is_an_error_and_no_end(self, tmp_path):
         path = write_tar(tmp_path / "a.tar", {f"{n}.jpg": b"photo" for n in range(3)})
@@ -132,7 +139,7 @@ class TestTar:
         path.write_bytes(content)
         found = rows(path)
         assert list(found) == ["/0.jpg", ""]
-        assert "what follows its first 1 samples is not scored" in found[""]["error"]
+        assert "what follows its first 1 sample is not scored" in found[""]["error"]
 
     def test_compressed_data_that_are_damaged_are_an_error(self, tmp_path):
         path = write_tar(tmp_path / "a.tar.gz", {f"{n}.jpg": os.urandom(50_000) for n in range(3)})
@@ -146,13 +153,13 @@ class TestTar:
     def test_what_is_no_tar_is_one_error(self, tmp_path):
         (tmp_path / "a.tar").write_bytes(b"no tar" * 1000)
         [row] = rows(tmp_path / "a.tar").values()
-        assert "this tar is damaged" in row["error"]
+        assert "this tar cannot be read" in row["error"]
 
 
 @pytest.mark.parametrize("name", ["a.tar", "a.parquet"])
 def test_a_missing_file_is_one_error(tmp_path, name):
     [row] = rows(tmp_path / name).values()
-    assert "No such file" in row["error"]
+    assert "cannot be read (no such file)" in row["error"]
 
 
 @pytest.mark.parametrize("name", ["a.tar", "a.parquet"])

@@ -14,7 +14,7 @@ from ..counting import counted
 from .extras import missing_extra
 from .load import find_photos, load_scorer, skipped
 from .score_output import one_sentence, with_progress
-from .terminal import visible, wrong_usage
+from .terminal import sentence, visible, wrong_usage
 
 if TYPE_CHECKING:
     from ..culling.selection import RatedPhoto, Share
@@ -29,17 +29,20 @@ class _Rated(NamedTuple):
 
 
 def select(
+    ctx: typer.Context,
     inputs: Annotated[
         list[str],
         typer.Argument(
             metavar="INPUTS",
             help="Photos, folders or patterns; - reads a list of paths from stdin. Or one file that dpiqa score "
-            "wrote, so that nothing is scored again.",
+            "wrote, or the folder of --engine ray, so that nothing is scored again.",
         ),
     ],
     top: Annotated[
         str | None,
-        typer.Option(metavar="N|N%", help="How many photos to select, such as 20, or which share, such as 10%."),
+        typer.Option(
+            metavar="N|N%", help="How many photos to select, such as 20, or which share, such as 10%, rounded."
+        ),
     ] = None,
     min_score: Annotated[float | None, typer.Option(help="The lowest score to select.")] = None,
     best_of_burst: Annotated[
@@ -77,18 +80,23 @@ def select(
     """
     from ..culling.selection import select as best
 
+    scores = _only_scores(inputs)
+    if scores is not None:
+        _check_not_scored(ctx, scores)
     wanted = _parse_top(top)
     if not (wanted or min_score is not None or best_of_burst or xmp):
         raise typer.BadParameter("say which photos: --top, --min-score or --best-of-burst; or rate all with --xmp")
     if copy_to is not None and link_to is not None:
         raise typer.BadParameter("cannot be combined with --copy-to", param_hint="--link-to")
+    if folder := copy_to or link_to:
+        _check_folder(folder, "--copy-to" if copy_to else "--link-to")
     if output is not None:
         _check_output(output, overwrite)
     with one_sentence(None):
         rated = (
-            _from_file(Path(inputs[0]))
-            if _is_score_file(inputs)
-            else _from_photos(inputs, copy_to, link_to, model, backend, device)
+            _from_photos(inputs, copy_to, link_to, model, backend, device)
+            if scores is None
+            else _from_scores(Path(scores))
         )
         if output is not None:
             _check_is_none_of(output, [*inputs, *(photo.path for photo in rated.photos)])
@@ -96,19 +104,22 @@ def select(
         chosen = [photo.path for photo in best(photos, top=wanted, min_score=min_score)]
         only_rated = xmp and not (wanted or min_score is not None or best_of_burst)
         said = [] if only_rated else [f"{len(chosen)} of {counted(len(rated.photos), 'photo')} selected"]
-        if folder := copy_to or link_to:
+        if folder:
             said.append(_take(chosen, folder, rated.photos, link=link_to is not None))
+        gone = 0
         if xmp:
-            said.append(_rate(rated.photos))
+            sidecars, gone = _rate(rated.photos)
+            said.append(sidecars)
         if output is not None:
             _write_list(output, chosen, b"\0" if print0 else b"\n")
             said.append(f"written to {visible(str(output))}")
         elif not (folder or only_rated):
             _print_list(chosen, b"\0" if print0 else b"\n")
+    said += [f"{counted(gone, 'photo')} not found"] if gone else []
     said += [f"{counted(rated.failed, 'photo')} without a score"] if rated.failed else []
     said += [rated.skipped] if rated.skipped else []
     print(", ".join(said), file=sys.stderr)
-    raise typer.Exit(0 if rated.photos else 1)
+    raise typer.Exit(0 if len(rated.photos) > gone else 1)
 
 
 def _parse_top(text: str | None) -> int | Share | None:
@@ -129,6 +140,52 @@ def _parse_top(text: str | None) -> int | Share | None:
     )
 
 
+def _only_scores(inputs: Sequence[str]) -> str | None:
+    """The scores that are named, or None where photos are."""
+    from ..culling.selection import has_scores
+
+    scores = [name for name in inputs if has_scores(name)]
+    if not scores:
+        _check_no_tars(inputs)
+        return None
+    if len(inputs) > 1:
+        raise typer.BadParameter(
+            f"expected photos, or the scores of one run and nothing else, found {visible(scores[0])} among "
+            f"{len(inputs)} inputs: name it alone, or name the photos",
+            param_hint="INPUTS",
+        )
+    return scores[0]
+
+
+def _check_no_tars(inputs: Sequence[str]) -> None:
+    from ..scoring.engines.shards import TAR_SUFFIXES
+
+    for name in inputs:
+        if name.lower().endswith(TAR_SUFFIXES):
+            raise typer.BadParameter(
+                f"expected photos or scores of them, found {visible(name)}, a tar: write its scores with "
+                "dpiqa score --engine ray -o FOLDER, and select from that folder",
+                param_hint="INPUTS",
+            )
+
+
+def _check_not_scored(ctx: typer.Context, scores: str) -> None:
+    """Refuses options that say how to score; a variable of the environment may stand for all commands."""
+    for name in ("model", "backend", "device"):
+        source = ctx.get_parameter_source(name)
+        if source is not None and source.name == "COMMANDLINE":
+            raise typer.BadParameter(
+                f"is for photos, and {visible(scores)} has scores already: leave it out, or name the photos",
+                param_hint=f"--{name}",
+            )
+
+
+def _check_folder(folder: Path, option: str) -> None:
+    nearest = next(one for one in (folder, *folder.absolute().parents) if os.path.lexists(one))
+    if not nearest.is_dir():
+        raise typer.BadParameter(f"{visible(str(nearest))} is a file: name a folder", param_hint=option)
+
+
 def _check_output(output: Path, overwrite: bool) -> None:
     if output.is_dir():
         raise typer.BadParameter(f"{visible(str(output))} is a folder: name a file", param_hint="--output")
@@ -146,17 +203,11 @@ def _check_is_none_of(output: Path, inputs: Sequence[str]) -> None:
         raise typer.BadParameter(f"{visible(str(output))} is also one of the inputs", param_hint="--output")
 
 
-def _is_score_file(inputs: Sequence[str]) -> bool:
-    from ..scoring.rows import FORMATS
-
-    return len(inputs) == 1 and Path(inputs[0]).suffix.lower() in FORMATS and not os.path.isdir(inputs[0])
-
-
-def _from_file(file: Path) -> _Rated:
+def _from_scores(place: Path) -> _Rated:
     from ..culling.selection import read_scores
 
     with wrong_usage("INPUTS"):
-        return _Rated(*read_scores(file), "")
+        return _Rated(*read_scores(place), "")
 
 
 def _from_photos(
@@ -198,25 +249,29 @@ def _take(chosen: Sequence[str], folder: Path, photos: Sequence[RatedPhoto], *, 
     try:
         before = Destination(folder, [photo.path for photo in photos], link=link).take(chosen)
     except FileExistsError as error:
-        raise typer.BadParameter(visible(str(error)), param_hint="--link-to" if link else "--copy-to") from None
+        raise typer.BadParameter(sentence(error), param_hint="--link-to" if link else "--copy-to") from None
     except OSError as error:
         _stop(error)
     done = f"{'linked from' if link else 'copied to'} {visible(str(folder))}"
     return f"{done} ({before} of them before)" if before else done
 
 
-def _rate(photos: Sequence[RatedPhoto]) -> str:
+def _rate(photos: Sequence[RatedPhoto]) -> tuple[str, int]:
+    """Writes sidecars; says how many, and counts the photos that are gone."""
     from ..culling.ratings import stars, write_sidecars
 
-    written = kept = 0
+    written = kept = gone = 0
     for path, rating in stars(photos).items():
         try:
             new, old = write_sidecars(path, rating)
+        except (FileNotFoundError, NotADirectoryError):
+            gone += 1
+            continue
         except OSError as error:
             _stop(error)
         written, kept = written + new, kept + old
     parts = f"{counted(written, 'sidecar')} written"
-    return f"{parts}, {kept} kept as they were" if kept else parts
+    return f"{parts}, {kept} kept as they were" if kept else parts, gone
 
 
 def _write_list(output: Path, paths: Sequence[str], end: bytes) -> None:
@@ -235,5 +290,5 @@ def _print_list(paths: Sequence[str], end: bytes) -> None:
 
 
 def _stop(error: OSError) -> NoReturn:
-    print(visible(f"{error.filename or 'a photo'}: {error.strerror or error}"), file=sys.stderr)
+    print(sentence(error), file=sys.stderr)
     raise typer.Exit(1)

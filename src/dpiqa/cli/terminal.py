@@ -19,8 +19,11 @@ def visible(text: str) -> str:
 
 
 def sentence(error: BaseException) -> str:
-    """The message of an error on one line."""
-    return visible(" ".join(str(error).split()))
+    """The message of an error on one line, and of one that the system gave the file and the reason."""
+    text = str(error)
+    if isinstance(error, OSError) and error.strerror:
+        text = error.strerror if error.filename is None else f"{error.filename}: {error.strerror}"
+    return visible(" ".join(text.split()))
 
 
 @contextmanager

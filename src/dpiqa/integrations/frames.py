@@ -29,7 +29,7 @@ def add_scores(table: Table, column: str = "image", *, scorer: Scorer | None = N
     Args:
         table: A pandas `DataFrame`, a pyarrow `Table` or a `datasets.Dataset`.
         column: Its column of photos: paths, bytes of files, entries of a data set's `image` column (dicts with `bytes`
-            or `path`), PIL images, or whatever else [`dpiqa.open_image`] takes.
+            or `path`), PIL images, or whatever else [`dpiqa.open_image`] takes. URLs are not opened.
         scorer: What scores them; None takes the bundled student.
         prefix: Put before the name of each new column.
 
@@ -39,7 +39,7 @@ def add_scores(table: Table, column: str = "image", *, scorer: Scorer | None = N
         `error` and no numbers; every other photo has no `error`. What is missing is null, and NaN in pandas.
 
     Raises:
-        TypeError: When the table is of another kind.
+        TypeError: When the table is of another kind, or the prefix is no text.
         ValueError: When it has no such column, or has one of the new columns already.
 
     Example:
@@ -53,6 +53,8 @@ def add_scores(table: Table, column: str = "image", *, scorer: Scorer | None = N
             f"{type(table).__module__}.{type(table).__name__}. Give one split of a DatasetDict at a time; anything "
             "else that can be iterated over goes into Scorer.stream."
         )
+    if not isinstance(prefix, str):
+        raise TypeError(f"Expected text as the prefix, got {prefix!r}: leave it out for no prefix.")
     _check_columns(list(table.columns if is_pandas else table.column_names), column, prefix)
     scorer = scorer or Scorer.from_pretrained()
     if is_pandas:

@@ -81,7 +81,7 @@ def open_image(
         ImageTooLargeError: When it has more than `max_pixels` pixels.
         ImageTooSmallError: When a side is under 32 pixels.
         UnsupportedImageError: When a plugin for its format is missing.
-        ImageError: When the path is that of a folder, or of something else that is no regular file.
+        ImageError: When the path is that of a folder, or of something else that is no regular file, or is a URL.
         ValueError: When an array or a tensor has another shape, type or range, or is not finite.
     """
     with contextlib.ExitStack() as held:
@@ -172,7 +172,12 @@ def reason_of(error: Exception, name: str) -> str:
 
 def _open_file(path: str | os.PathLike[str]) -> BinaryIO:
     name = os.fspath(path)
-    mode = os.stat(path).st_mode
+    try:
+        mode = os.stat(path).st_mode
+    except FileNotFoundError:
+        if "://" not in name:
+            raise
+        raise ImageError(name, "URLs are not opened here: download the photo first.") from None
     if stat.S_ISDIR(mode):
         raise ImageError(
             name,

@@ -6,6 +6,7 @@ import csv
 import json
 import math
 import os
+import re
 import shutil
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
@@ -21,6 +22,8 @@ COLUMNS = ("path", "score", "percentile", "low", "high", "width", "height", "err
 _PARQUET_ROW_GROUP = 1_000
 # More of them would differ between backends, which agree to less than 1e-6 of a score in float32.
 _DECIMALS = {"score": 5, "percentile": 3, "low": 5, "high": 5}
+# A byte that is not UTF-8, as [`as_text`] writes it.
+_BYTE = re.compile(rb"\\x([89a-f][0-9a-f])")
 
 Row = dict[str, Any]
 
@@ -47,6 +50,12 @@ def to_row(path: str, score: Score) -> Row:
 def as_text(name: str) -> str:
     r"""A file name as text that every format can hold: each byte that is not UTF-8 becomes `\xNN`."""
     return os.fsencode(name).decode("utf-8", "backslashreplace")
+
+
+def as_path(text: str) -> str:
+    r"""The file that [`as_text`] named: each `\xNN` is a byte, if there is such a file and none called as the text."""
+    name = os.fsdecode(_BYTE.sub(lambda match: bytes([int(match[1], 16)]), os.fsencode(text)))
+    return name if name != text and os.path.lexists(name) and not os.path.lexists(text) else text
 
 
 class RowFormat(Protocol):
@@ -290,6 +299,7 @@ __all__ = [
     "RowFormat",
     "UnixLines",
     "arrow_schema",
+    "as_path",
     "as_text",
     "remove_at_once",
     "to_row",

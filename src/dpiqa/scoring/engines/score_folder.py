@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -57,11 +57,21 @@ class ScoreFolder:
 
     def counts(self) -> RowCounts:
         """Counts its rows; reads only the errors."""
-        if not any(info.base_name.endswith(".parquet") for info in self._files()):
+        rows = self._rows()
+        if rows is None:
             return RowCounts()
-        rows = pads.dataset(self._path, filesystem=self._system, format="parquet")
         failed = rows.count_rows(filter=pads.field("error").is_valid())
         return RowCounts(rows.count_rows() - failed, failed)
+
+    def read(self, columns: Sequence[str]) -> Iterator[dict[str, Any]]:
+        """These columns of its rows, in no order.
+
+        Raises:
+            ValueError: When it has no such column, or one of its files is damaged.
+        """
+        rows = self._rows()
+        for batch in rows.to_batches(columns=list(columns)) if rows is not None else ():
+            yield from batch.to_pylist()
 
     def begin(
         self,
@@ -101,7 +111,7 @@ class ScoreFolder:
         if before is not None and resume and before.get("fingerprint") != model["fingerprint"]:
             raise ValueError(
                 f"{self.url} has scores of {before.get('model', 'a model that is not known')}, and scores of two "
-                "models cannot be mixed: name the same model, backend and dtype, or begin anew with --overwrite"
+                "models cannot be mixed: name the same model, backend and dtype, or another folder"
             )
         note = {**model, "carried": sorted(carried)}
         if before is not None and resume and before.get("carried", []) != note["carried"]:
@@ -128,6 +138,11 @@ class ScoreFolder:
         here, there = (one if is_url(one) else os.path.realpath(one) for one in (self.url, folder))
         return f"{there}/".startswith(f"{here.rstrip('/')}/")
 
+    def _rows(self) -> pads.Dataset | None:
+        if not any(info.base_name.endswith(".parquet") for info in self._files()):
+            return None
+        return pads.dataset(self._path, filesystem=self._system, format="parquet")
+
     def _files(self) -> list[Any]:
         from pyarrow.fs import FileSelector
 
@@ -144,8 +159,13 @@ class ScoreFolder:
             return None
 
 
+def is_score_folder(place: str | os.PathLike[str]) -> bool:
+    """Whether a path is that of an output, finished or not."""
+    return os.path.isfile(os.path.join(place, _NOTE))
+
+
 def _is_ours(one: FileInfo) -> bool:
     return one.base_name in (_NOTE, _DONE) or (one.type == FileType.File and one.base_name.endswith(".parquet"))
 
 
-__all__ = ["RowCounts", "ScoreFolder"]
+__all__ = ["RowCounts", "ScoreFolder", "is_score_folder"]

@@ -16,7 +16,9 @@ from typing import Any, Self
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from ...counting import counted
 from ...models.image_urls import is_url
+from ...models.images import reason_of
 from ..image_files import SUFFIXES
 from ..rows import as_text
 from .photos import Photo, check_passes, file_system, photo
@@ -157,7 +159,7 @@ class _Member(tarfile.TarInfo):
             raise
         except tarfile.HeaderError as error:
             reason = "it is cut off" if "empty" in str(error) or "truncated" in str(error) else str(error)
-            raise tarfile.ReadError(reason) from None
+            raise tarfile.ReadError("it is empty" if tar.offset == 0 and "empty" in str(error) else reason) from None
 
 
 def _read_tar(name: str, suffix: str | None, carried: Sequence[str], retried: Sequence[str]) -> Iterator[Photo]:
@@ -179,10 +181,11 @@ def _read_tar(name: str, suffix: str | None, carried: Sequence[str], retried: Se
                 sample[extension] = content.read() if content is not None else b""
             yield from _photos_of(name, key, sample, suffix, carried, seen)
     except _DAMAGE as error:
-        reason = _reason(error, retried, "this tar is damaged")
-        yield from _photos_of(name, key, sample, suffix, carried, seen)
         num_samples += bool(sample)
-        yield photo(name, error=f"{reason}; what follows its first {num_samples} samples is not scored")
+        reason = _reason(error, retried, f"this tar {'is damaged' if num_samples else 'cannot be read'}")
+        yield from _photos_of(name, key, sample, suffix, carried, seen)
+        lost = f"; what follows its first {counted(num_samples, 'sample')} is not scored" if num_samples else ""
+        yield photo(name, error=f"{reason}{lost}")
 
 
 def _photos_of(
@@ -213,9 +216,9 @@ def _is_photo(extension: str) -> bool:
     return f".{extension.rpartition('.')[2].lower()}" in SUFFIXES
 
 
-def _reason(error: BaseException, retried: Sequence[str], what: str) -> str:
+def _reason(error: Exception, retried: Sequence[str], what: str) -> str:
     check_passes(error, retried)
-    return f"{what} ({' '.join(str(error).split()) or type(error).__name__})"
+    return f"{what} ({' '.join(reason_of(error, '').split())})"
 
 
 __all__ = ["PARQUET_SUFFIX", "TAR_SUFFIXES", "check_columns", "is_shard", "is_text", "read_shard"]
