@@ -40,7 +40,9 @@ def select(
     ],
     top: Annotated[
         str | None,
-        typer.Option(metavar="N|N%", help="How many photos to select, such as 20, or which share, such as 10%."),
+        typer.Option(
+            metavar="N|N%", help="How many photos to select, such as 20, or which share, such as 10%, rounded."
+        ),
     ] = None,
     min_score: Annotated[float | None, typer.Option(help="The lowest score to select.")] = None,
     best_of_burst: Annotated[
