@@ -50,7 +50,7 @@ def make_rated_photos(folder: Path, count: int) -> Path:
         photo = photos[generator.integers(len(photos))]
         if generator.random() < 0.8:
             kind = str(generator.choice(KINDS))
-            photo = distort_to_level(photo, kind, generator.uniform(1, LEVELS), seed=number)
+            photo = distort_to_level(photo, kind, generator.uniform(2, LEVELS), seed=number)
         paths.append(folder / f"{number:04}.png")
         photo.save(paths[-1])
     table = folder / "photos.csv"
@@ -74,8 +74,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--output", type=Path, default=Path("tiny"), help="folder to write to")
     parser.add_argument("--data", help="your photos and ratings, as `dpiqa train --data` takes them")
-    parser.add_argument("--photos", type=int, default=600, help="sample photos to make")
-    parser.add_argument("--epochs", type=int, default=8)
+    parser.add_argument("--photos", type=int, default=1000, help="sample photos to make")
+    parser.add_argument("--epochs", type=int, default=6)
     arguments = parser.parse_args()
     output = arguments.output
     data = arguments.data or make_rated_photos(output / "photos", arguments.photos)
