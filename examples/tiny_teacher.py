@@ -84,9 +84,12 @@ def main() -> None:
     start = output / "start"
     DPIQAModel(DPIQAConfig.small()).save_pretrained(start)
     DPIQAImageProcessor(size={"height": SIZE, "width": SIZE}).save_pretrained(start)
-    recipe = f"--num-train-epochs {arguments.epochs} --head-learning-rate 1e-3 --plcc-weight 1 --overwrite"
+    recipe = f"--num-train-epochs {arguments.epochs} --warmup-steps 0.1 --max-grad-norm 1 --plcc-weight 1 --overwrite"
     teacher, student = output / "teacher", output / "student"
-    dpiqa(f"train teacher --data {data} --model {start} --output {teacher} --learning-rate 3e-4 {recipe}")
+    dpiqa(
+        f"train teacher --data {data} --model {start} --output {teacher} --learning-rate 2e-4 "
+        f"--head-learning-rate 1e-3 {recipe}"
+    )
     dpiqa(
         f"train distill --data {data} --teacher {teacher} --backbone efficientnet-lite0 --head pooled "
         f"--image-size {SIZE} --output {student} --learning-rate 1e-3 {recipe}"
