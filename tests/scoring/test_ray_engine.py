@@ -116,7 +116,7 @@ class TestRows:
 
     def test_a_damaged_tar_is_an_error_beside_its_sound_photos(self, scored):
         assert scored.rows[f"{scored.root}/cut.tar/1.jpg"]["error"] is None
-        assert "what follows its first 1 samples is not scored" in scored.rows[f"{scored.root}/cut.tar"]["error"]
+        assert "what follows its first 1 sample is not scored" in scored.rows[f"{scored.root}/cut.tar"]["error"]
 
     def test_a_damaged_row_group_is_an_error_for_each_of_its_rows(self, scored):
         errors = [scored.rows[f"{scored.root}/damaged.parquet#{number}"]["error"] for number in range(4)]
