@@ -9,6 +9,7 @@ another share, and it scores only what is missing.
 from pathlib import Path
 from typing import Annotated
 
+import pyarrow as pa
 import typer
 from datasets import Features, Image, Value, concatenate_datasets, load_dataset
 from datasets.table import embed_table_storage
@@ -56,7 +57,7 @@ def main(
     try:
         # Undecoded, so that a damaged photo is an error of its own row.
         photos = rows.select_columns([image_column]).cast_column(image_column, Image(decode=False))
-    except (NotImplementedError, TypeError, ValueError):  # Arrow's errors of types that do not fit are all of these
+    except (pa.ArrowException, TypeError):  # of Arrow or of datasets, when the type of the column does not fit
         found = rows.features[image_column]
         raise SystemExit(f"The column {image_column} of {source} holds no photos: found {found}.") from None
     options = {"batched": True, "batch_size": 100, "remove_columns": [image_column], "features": score.features}
