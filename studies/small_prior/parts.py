@@ -12,7 +12,7 @@ from diffusers import AutoencoderTiny, DDPMScheduler, UNet2DConditionModel
 from safetensors.torch import load_file
 from transformers import AutoModel, AutoTokenizer
 
-from dpiqa import DPIQAImageProcessor, PromptGrid
+from dpiqa import DPIQAImageProcessor, DPIQAModel, PromptGrid
 from dpiqa.data import load_iqa_dataset, load_iqa_splits
 
 SIZE = 256
@@ -95,3 +95,17 @@ def load_photos(biq2021: Path, livefb: Path | None) -> tuple[Any, Any]:
         unrated = unrated.add_column("mos", [float("nan")] * len(unrated)).cast(train.features)
         train = concatenate_datasets([train, unrated])
     return train, held_out
+
+
+def untrained_teacher(prior: Path, **kwargs: Any) -> DPIQAModel:
+    """A teacher that starts from the prior, with the prompt grid of this study."""
+    embeddings = load_file(prior / "prompt_embeddings.safetensors")["prompt_embeddings"]
+    settings: dict[str, Any] = {
+        "prompt_grid": GRID.to_dict(),
+        "image_size": LATENT_SIZE * 8,
+        "pixel_range": "symmetric",  # as TAESD was trained
+        "feature_size": LATENT_SIZE // 2,
+        "decoder_channels": 64,
+        "hidden_size": 128,
+    }
+    return DPIQAModel.from_stable_diffusion(prior, prompt_embeddings=embeddings, **(settings | kwargs))

@@ -27,7 +27,6 @@ from diffusers.optimization import get_cosine_schedule_with_warmup
 from diffusers.training_utils import EMAModel
 from parts import (
     GRID,
-    LATENT_SIZE,
     QUALITIES,
     encode_sentences,
     load_autoencoder,
@@ -35,12 +34,12 @@ from parts import (
     make_processor,
     make_scheduler,
     make_unet,
+    untrained_teacher,
 )
 from safetensors.torch import load_file, save_file
 from torch.nn import functional as F
 from tqdm import tqdm
 
-from dpiqa import DPIQAModel
 from dpiqa.training.latents import AutoencoderLatents
 
 # The caption of each quality, the caption of photos without a MOS, and no caption.
@@ -64,20 +63,6 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument("--held-out", type=int, default=256, help="photos of held-out scenes to measure the loss on")
     parser.add_argument("--seed", type=int, default=0)
     return parser
-
-
-def untrained_teacher(prior: Path, **kwargs: Any) -> DPIQAModel:
-    """A teacher that starts from the prior, with the prompt grid of this study."""
-    embeddings = load_file(prior / "prompt_embeddings.safetensors")["prompt_embeddings"]
-    settings: dict[str, Any] = {
-        "prompt_grid": GRID.to_dict(),
-        "image_size": LATENT_SIZE * 8,
-        "pixel_range": "symmetric",  # as TAESD was trained
-        "feature_size": LATENT_SIZE // 2,
-        "decoder_channels": 64,
-        "hidden_size": 128,
-    }
-    return DPIQAModel.from_stable_diffusion(prior, prompt_embeddings=embeddings, **(settings | kwargs))
 
 
 def encode_photos(cache: AutoencoderLatents, rows: Any) -> torch.Tensor:
@@ -125,6 +110,7 @@ def held_out_losses(
 
     Noise and steps are the same at every call, and for all captions.
     """
+    device = next(unet.parameters()).device
     generator = torch.Generator().manual_seed(0)
     noise = torch.randn(latents.shape, generator=generator)
     steps = torch.randint(scheduler.config.num_train_timesteps, (len(latents),), generator=generator)
@@ -139,9 +125,10 @@ def held_out_losses(
     for name, given in contexts_of.items():
         errors = []
         for part in torch.arange(len(latents)).split(64):
-            with torch.autocast("cpu", torch.bfloat16):
-                predicted = unet(noisy[part], steps[part], contexts(given[part], embeddings)).sample
-            errors.append((predicted.float() - noise[part]).pow(2).mean(dim=(1, 2, 3)))
+            inputs = noisy[part], steps[part], contexts(given[part], embeddings)
+            with torch.autocast(device.type, torch.bfloat16):
+                predicted = unet(*(tensor.to(device) for tensor in inputs)).sample
+            errors.append((predicted.float().cpu() - noise[part]).pow(2).mean(dim=(1, 2, 3)))
         error = torch.cat(errors)
         result[name] = error.mean().item()
         if name == "loss":
@@ -181,6 +168,7 @@ def main(arguments: argparse.Namespace) -> None:
         project_config=ProjectConfiguration(str(output), automatic_checkpoint_naming=True, total_limit=1),
     )
     unet, optimizer, schedule = accelerator.prepare(unet, optimizer, schedule)
+    average.to(accelerator.device)
     accelerator.register_for_checkpointing(average)
     states = sorted((output / "checkpoints").glob("checkpoint_*"), key=lambda path: int(path.name.rpartition("_")[2]))
     first = 0

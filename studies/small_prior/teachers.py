@@ -19,8 +19,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from parts import make_processor
-from pretrain import untrained_teacher
+from parts import make_processor, untrained_teacher
 from transformers import set_seed
 
 from dpiqa import DPIQAModel
@@ -29,10 +28,6 @@ from dpiqa.training.arguments import DPIQATrainingArguments
 from dpiqa.training.latents import AutoencoderLatents
 from dpiqa.training.photo_dataset import PhotoDataset
 from dpiqa.training.trainer import DPIQATrainer
-
-
-def from_prior(prior: Path, **kwargs: Any) -> DPIQAModel:
-    return untrained_teacher(prior, **kwargs)
 
 
 def from_random_weights(prior: Path) -> DPIQAModel:
@@ -76,13 +71,13 @@ def one_level(prior: Path, level: int) -> DPIQAModel:
 
 
 STARTS: dict[str, Callable[[Path], DPIQAModel]] = {
-    "prior": from_prior,
+    "prior": untrained_teacher,
     "random": from_random_weights,
     "frozen-unet": with_frozen_unet,
     "no-text-adapter": without_text_adapter,
     "no-image-adapter": without_image_adapter,
     **{f"level-{level}": lambda prior, level=level: one_level(prior, level) for level in range(3)},
-    **{f"timestep-{step}": lambda prior, step=step: from_prior(prior, timestep=step) for step in (50, 200)},
+    **{f"timestep-{step}": lambda prior, step=step: untrained_teacher(prior, timestep=step) for step in (50, 200)},
 }
 
 
