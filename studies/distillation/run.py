@@ -3,11 +3,11 @@
     python studies/distillation/run.py --data BIQ2021 --taesd taesd.safetensors --output runs/study
 
 Trains a teacher on BIQ2021's train split, small enough for a CPU: the tiny autoencoder of Stable Diffusion (TAESD) and
-a narrow UNet from random weights. Then students of random weights, under one budget, with and without the feature map
-loss, for several seeds. The epoch with the best SRCC on the validation split (a tenth of train, whole scenes) is kept;
-each model scores the test split once, at its end. What `rows.jsonl` holds already is not run again: other
-settings need another folder. Two processes can share a folder when they train different models, as with
-`--feature-map-weights 0` and `--feature-map-weights 1`.
+a narrow UNet from random weights; `--teacher` takes a trained one, such as those of `studies/small_prior`. Then
+students of random weights, under one budget, with and without the feature map loss, for several seeds. The epoch with
+the best SRCC on the validation split (a tenth of train, whole scenes) is kept; each model scores the test split once,
+at its end. What `rows.jsonl` holds already is not run again: other settings need another folder. Two processes can
+share a folder when they train different models, as with `--feature-map-weights 0` and `--feature-map-weights 1`.
 """
 
 from __future__ import annotations
@@ -38,6 +38,7 @@ SIZE, FEATURE_SIZE = 128, 16
 def make_parser() -> ScriptParser:
     parser = ScriptParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", type=Path, required=True, help="folder of the BIQ2021 release")
+    parser.add_argument("--teacher", type=Path, help="a trained teacher; without one, one is trained")
     parser.add_argument("--taesd", type=Path, help="weights of TAESD; random ones when not given")
     parser.add_argument("--output", type=Path, required=True)
     parser.add_argument("--photos", type=int, default=10000, help="photos of the train split, for the teacher")
@@ -130,10 +131,10 @@ def main(arguments: argparse.Namespace) -> None:
         with rows.open("a") as file:
             file.write(line + "\n")
 
-    def trained_teacher() -> DPIQAModel:
-        best = arguments.output / "teacher"
+    def trained_teacher() -> Path:
+        best = arguments.teacher or arguments.output / "teacher"
         if (best / "model.safetensors").exists():
-            return DPIQAModel.from_pretrained(best)
+            return best
         set_seed(0)
         teacher = small_teacher(arguments.taesd)
         latents = AutoencoderLatents(teacher, processor, arguments.output / "latents")
@@ -152,7 +153,12 @@ def main(arguments: argparse.Namespace) -> None:
         report("teacher", 0, trainer, encoded)
         processor.save_pretrained(best)
         trainer.save_model(str(best))
-        return teacher
+        return best
+
+    def targets() -> TeacherTargets:
+        folder = trained_teacher()
+        its_processor = DPIQAImageProcessor.from_pretrained(folder)
+        return TeacherTargets(DPIQAModel.from_pretrained(folder), its_processor, arguments.output / "feature-maps")
 
     few = splits["train"].select(range(min(arguments.student_photos, len(splits["train"]))))
     for seed, weight in itertools.product(arguments.seeds, arguments.feature_map_weights):
@@ -160,9 +166,7 @@ def main(arguments: argparse.Namespace) -> None:
         if any((row["model"], row["seed"]) == (name, seed) for row in read_rows(rows)):
             continue
         # No teacher is needed without its maps, so that another process can train these students meanwhile.
-        feature_maps = (
-            TeacherTargets(trained_teacher(), processor, arguments.output / "feature-maps") if weight else None
-        )
+        feature_maps = targets() if weight else None
         set_seed(seed)
         trainer = train(
             small_student(),

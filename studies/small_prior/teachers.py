@@ -3,9 +3,9 @@
     python studies/small_prior/teachers.py --data BIQ2021 --prior runs/prior --output runs/teachers
 
 All teachers have one budget. The epoch with the best SRCC on photos of held-out scenes is kept. What `rows.jsonl`
-holds already is not run again, so that a run that was cut off goes on, and two processes can share a folder when they
-train different teachers (`--starts`, `--seeds`). With `--test` every teacher scores BIQ2021's official test split,
-once, at the end of its training.
+holds already is not run again, and a run that was cut off goes on after its last epoch. Two processes can share a
+folder when they train different teachers (`--starts`, `--seeds`). With `--test` every teacher scores BIQ2021's
+official test split, once, at the end of its training.
 """
 
 from __future__ import annotations
@@ -21,10 +21,12 @@ import numpy as np
 import torch
 from parts import make_processor, untrained_teacher
 from transformers import set_seed
+from transformers.trainer_utils import get_last_checkpoint
 
 from dpiqa import DPIQAModel
 from dpiqa.data import load_iqa_splits
 from dpiqa.training.arguments import DPIQATrainingArguments
+from dpiqa.training.augmentations import AUGMENTATIONS
 from dpiqa.training.latents import AutoencoderLatents
 from dpiqa.training.photo_dataset import PhotoDataset
 from dpiqa.training.trainer import DPIQATrainer
@@ -90,7 +92,8 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument("--starts", nargs="+", choices=STARTS, default=list(STARTS))
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--photos", type=int, default=3000, help="photos of the train split")
-    parser.add_argument("--epochs", type=float, default=4)
+    parser.add_argument("--epochs", type=float, default=2)
+    parser.add_argument("--augmentations", nargs="+", choices=AUGMENTATIONS, default=["original"])
     parser.add_argument("--learning-rate", type=float, default=2e-4, help="of the UNet")
     parser.add_argument("--head-learning-rate", type=float, default=1e-3, help="of decoder and adapters")
     parser.add_argument("--batch-size", type=int, default=16)
@@ -122,7 +125,12 @@ def main(arguments: argparse.Namespace) -> None:
     teacher = untrained_teacher(arguments.prior)
     teacher.autoencoder.to(memory_format=torch.channels_last)
     cache = AutoencoderLatents(teacher, processor, arguments.latents or arguments.prior / "latents")
-    sets = {name: PhotoDataset(rows, processor, cache=cache) for name, rows in photos.items()}
+    sets = {
+        name: PhotoDataset(
+            rows, processor, augmentations=arguments.augmentations if name == "train" else ["original"], cache=cache
+        )
+        for name, rows in photos.items()
+    }
     arguments.output.mkdir(parents=True, exist_ok=True)
     results = arguments.output / "rows.jsonl"
 
@@ -160,7 +168,7 @@ def main(arguments: argparse.Namespace) -> None:
             train_dataset=sets["train"],
             eval_dataset=sets["validation"],
         )
-        trainer.train()
+        trainer.train(resume_from_checkpoint=get_last_checkpoint(output) if output.exists() else None)
         row = {"start": start, "seed": seed}
         row |= {name: trainer.evaluate(sets[name])["eval_srcc"] for name in sets if name != "train"}
         trainer.save_model(str(output / "best"))
