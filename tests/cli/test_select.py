@@ -148,6 +148,10 @@ class TestDestination:
     def test_a_folder_among_the_photos_is_refused(self, folder):
         assert "is among the photos" in usage_error("select", "photos", "--top", 1, "--copy-to", "photos/best")
 
+    def test_a_folder_among_the_scores_is_refused(self, folder):
+        ScoreFolder("scores").begin({"fingerprint": "abc", "model": "a student"})
+        assert "is among the scores" in usage_error("select", "scores", "--top", 1, "--copy-to", "scores/best")
+
     @pytest.mark.parametrize("option", ["--copy-to", "--link-to"])
     def test_a_file_in_place_of_the_folder_is_refused_before_photos_are_scored(self, folder, option):
         error = usage_error("select", "photos", "--model", "none", "--top", 1, option, "scores.csv/best")

@@ -89,7 +89,7 @@ def select(
     if copy_to is not None and link_to is not None:
         raise typer.BadParameter("cannot be combined with --copy-to", param_hint="--link-to")
     if folder := copy_to or link_to:
-        _check_folder(folder, "--copy-to" if copy_to else "--link-to")
+        _check_folder(folder, scores, "--copy-to" if copy_to else "--link-to")
     if output is not None:
         _check_output(output, overwrite)
     with one_sentence(None):
@@ -180,10 +180,12 @@ def _check_not_scored(ctx: typer.Context, scores: str) -> None:
             )
 
 
-def _check_folder(folder: Path, option: str) -> None:
+def _check_folder(folder: Path, scores: str | None, option: str) -> None:
     nearest = next(one for one in (folder, *folder.absolute().parents) if os.path.lexists(one))
     if not nearest.is_dir():
         raise typer.BadParameter(f"{visible(str(nearest))} is a file: name a folder", param_hint=option)
+    if scores is not None and folder.resolve().is_relative_to(Path(scores).resolve()):
+        raise typer.BadParameter(f"{visible(str(folder))} is among the scores: name another", param_hint=option)
 
 
 def _check_output(output: Path, overwrite: bool) -> None:
