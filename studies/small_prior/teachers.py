@@ -40,8 +40,7 @@ def from_random_weights(prior: Path) -> DPIQAModel:
     return teacher
 
 
-def with_frozen_unet(prior: Path) -> DPIQAModel:
-    teacher = untrained_teacher(prior)
+def with_frozen_unet(teacher: DPIQAModel) -> DPIQAModel:
     teacher.unet.requires_grad_(False)
     return teacher
 
@@ -75,11 +74,12 @@ def one_level(prior: Path, level: int) -> DPIQAModel:
 STARTS: dict[str, Callable[[Path], DPIQAModel]] = {
     "prior": untrained_teacher,
     "random": from_random_weights,
-    "frozen-unet": with_frozen_unet,
+    "frozen-unet": lambda prior: with_frozen_unet(untrained_teacher(prior)),
     "no-text-adapter": without_text_adapter,
     "no-image-adapter": without_image_adapter,
     **{f"level-{level}": lambda prior, level=level: one_level(prior, level) for level in range(3)},
     **{f"timestep-{step}": lambda prior, step=step: untrained_teacher(prior, timestep=step) for step in (50, 200)},
+    "random-frozen-unet": lambda prior: with_frozen_unet(from_random_weights(prior)),
 }
 
 
