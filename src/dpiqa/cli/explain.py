@@ -28,7 +28,8 @@ def explain(
     """Draw what a teacher reads in a photo: one picture with its features and its attention to the quality words.
 
     It shows the photo with its score, the quality map of a student, the features at each level of the teacher's UNet,
-    and the places where each quality word and the most attended distortion words get attention.
+    and the places where each quality word and the most attended distortion words get attention. Attention says where
+    a word is looked up, not why the score is high or low.
     """
     _check_output(output, photo, overwrite)
     try:
