@@ -15,7 +15,7 @@ from .terminal import visible, wrong_usage
 
 def explain(
     photo: Annotated[Path, typer.Argument(metavar="PHOTO", help="One photo.")],
-    model: Annotated[str, typer.Option(help="Folder or Hub id of a teacher.")],
+    model: Annotated[str, typer.Option(help="Folder or Hub id of a teacher, such as `dpiqa train teacher` makes.")],
     output: Annotated[Path, typer.Option("--output", "-o", help="The picture, a .png file.")] = Path("explain.png"),
     student: Annotated[
         str | None,
