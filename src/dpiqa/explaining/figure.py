@@ -82,7 +82,10 @@ def _draw_scores(sheet: Sheet, explanation: Explanation) -> None:
     if student.quality_map is None:
         raise ValueError("Expected a student's score with its quality map.")
     low, high = own_range(student.quality_map)
-    note = "Higher is better, on a scale of about 0 to 1.\nThe map is the student's: green is better, purple is worse."
+    note = (
+        "Higher is better, on a scale of about 0 to 1.\n"
+        "The student's map: in this photo, green is better and purple worse."
+    )
     sheet.heading(0, 0, "The photo and its scores", note)
     sheet.picture(0, 0, photo, f"teacher: {explanation.score.score:.2f}", _percentile(explanation.score))
     picture = overlay(photo, student.quality_map, (low, high))
