@@ -21,7 +21,7 @@ SHORT_HELP = {
     "max_steps": "steps in place of epochs, when above 0",
     "per_device_train_batch_size": "photos in a step, on each device",
     "gradient_accumulation_steps": "batches whose gradients make one step",
-    "learning_rate": "learning rate of everything that --head-learning-rate is not for",
+    "learning_rate": "learning rate; a head or decoder may have its own",
     "lr_scheduler_type": "schedule of the learning rate: constant, linear, cosine, ...",
     "weight_decay": "weight decay of AdamW",
     "bf16": "compute in bfloat16 where it is precise enough",
