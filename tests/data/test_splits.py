@@ -63,13 +63,14 @@ class TestNothingOnTwoSides:
         """Name and file of one photo of each split."""
         return {row["split"]: (row["name"], Path(row["image"]["path"])) for row in splits.photos}
 
-    def test_byte_identical_photos(self, root):
+    def test_byte_identical_photos(self, root, caplog):
         of = self.files(load_iqa_splits("spaq", root))
         of["train"][1].write_bytes(of["test"][1].read_bytes())
         again = load_iqa_splits("spaq", root).photos
         assert of["train"][0] not in again["name"][:]
         assert of["test"][0] in again["name"][:]
         assert identical_images(again) == []
+        assert "Left out: 1 photo that a later split (train, validation, test) has too" in caplog.text
 
     def test_scenes_on_request(self, root):
         of = self.files(load_iqa_splits("spaq", root))

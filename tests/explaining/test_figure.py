@@ -46,11 +46,13 @@ def test_it_says_what_it_shows(explanation):
     for part in (
         "teacher: 0.42",
         "better than 33 %",
-        "student's map: 0.61",
+        "student: 0.61",
         "level 2",
         "42 prompts",
         "perfect",
         "scene words",
+        "No colour is good or bad",
+        "not why the score is high or low",
     ):
         assert part in said
 
@@ -63,7 +65,7 @@ def test_the_five_distortion_words_with_the_most_attention_are_shown(explanation
 
 def test_prompts_without_words_are_said_to_be_left_out(explanation):
     said = texts(draw_explanation(replace(explanation, attention=None)))
-    assert "Its attention to the 42 prompts is left out" in said
+    assert "The attention to the 42 prompts is left out" in said
     assert "quality words" not in said
 
 

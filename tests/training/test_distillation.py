@@ -57,6 +57,10 @@ class TestTargets:
         again.fill(rows["train"], ["original", "mirrored"])
         assert again.computed == 12
 
+    def test_the_progress_bar_says_what_is_computed(self, targets, rows, capsys):
+        targets.fill(rows["test"].select([0]))
+        assert "teacher feature map: 100%" in capsys.readouterr().err
+
     def test_the_processes_of_a_run_share_the_photos(self, targets, rows, monkeypatch):
         computed = []
         state = SimpleNamespace(wait_for_everyone=lambda: computed.append(targets.computed))

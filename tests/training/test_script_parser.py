@@ -15,6 +15,7 @@ class Arguments:
     drops: list[float] = field(default_factory=list)
     mirror: bool = False
     limit: int | None = None
+    rank: int = field(default=0, metadata={"help": "rank of the updates"})
     options: str | None = None
     head: Literal["spatial", "pooled"] = "pooled"
 
@@ -72,6 +73,12 @@ def test_abbreviations_are_not_taken_for_other_options(parse, capsys):
     with pytest.raises(SystemExit):
         parse("--data", "a.csv", "--conf", "run.yaml")
     assert "unknown argument --conf (did you mean --config?)" in capsys.readouterr().err
+
+
+def test_help_shows_a_default_of_zero_but_none_of_a_switch():
+    shown = " ".join(ScriptParser([Arguments], prog="script").format_help().split())
+    assert "rank of the updates (default: 0)" in shown
+    assert "(default: False)" not in shown
 
 
 def test_a_missing_file_is_said(parse, capsys):

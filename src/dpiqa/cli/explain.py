@@ -15,7 +15,7 @@ from .terminal import visible, wrong_usage
 
 def explain(
     photo: Annotated[Path, typer.Argument(metavar="PHOTO", help="One photo.")],
-    model: Annotated[str, typer.Option(help="Folder or Hub id of a teacher.")],
+    model: Annotated[str, typer.Option(help="Folder or Hub id of a teacher, such as `dpiqa train teacher` makes.")],
     output: Annotated[Path, typer.Option("--output", "-o", help="The picture, a .png file.")] = Path("explain.png"),
     student: Annotated[
         str | None,
@@ -28,7 +28,8 @@ def explain(
     """Draw what a teacher reads in a photo: one picture with its features and its attention to the quality words.
 
     It shows the photo with its score, the quality map of a student, the features at each level of the teacher's UNet,
-    and the places where each quality word and the most attended distortion words get attention.
+    and the places where each quality word and the most attended distortion words get attention. Attention says where
+    a word is looked up, not why the score is high or low.
     """
     _check_output(output, photo, overwrite)
     try:

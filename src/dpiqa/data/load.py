@@ -192,7 +192,8 @@ def _cut(
     splits = assign_splits(whole["scene"][:], whole["split"][:], seed)
     twins = set(left_out(identical, splits))
     if twins:
-        logger.warning("Left out of the earlier split: %s, byte for byte in two splits.", counted(len(twins), "photo"))
+        found = counted(len(twins), "photo")
+        logger.warning("Left out: %s that a later split (train, validation, test) has too, byte for byte.", found)
     rows = [row for row in range(len(whole)) if row not in twins]
     photos = with_column(whole, "split", splits)
     return IQASplits(photos.select(rows) if twins else photos, whole, rows, identical, source, mos_range, seed)

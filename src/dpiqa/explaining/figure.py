@@ -30,6 +30,10 @@ _OPACITY = 0.65
 # The share in percent of the places whose colours differ; those beyond have the colours at the ends.
 _TOLD_APART = 99.5
 _DPI = 150
+_WHAT_NOT_TO_CONCLUDE = (
+    "Attention says where a word is looked up, not why the score is high or low. Every word has a weight of its own, "
+    "whatever the photo shows: compare the pictures of two photos."
+)
 
 
 def draw_explanation(explanation: Explanation) -> Figure:
@@ -51,7 +55,13 @@ def draw_explanation(explanation: Explanation) -> Figure:
     sheet = Sheet(explanation.photo, 1 if attention is None else 3, columns)
     _draw_scores(sheet, explanation)
     _draw_features(sheet, explanation)
-    if attention is not None:
+    if attention is None:
+        sheet.footer(
+            f"The attention to the {explanation.num_prompts:,} prompts is left out: no prompt_grid in the teacher's "
+            "config.json says their words."
+        )
+    else:
+        sheet.footer(_WHAT_NOT_TO_CONCLUDE)
         _draw_attention(sheet, explanation.photo, attention, explanation.num_prompts)
     return sheet.figure
 
@@ -72,22 +82,22 @@ def _draw_scores(sheet: Sheet, explanation: Explanation) -> None:
     if student.quality_map is None:
         raise ValueError("Expected a student's score with its quality map.")
     low, high = own_range(student.quality_map)
-    sheet.heading(0, 0, "The photo and its scores", "Higher is better, on a scale of about 0 to 1.")
+    note = (
+        "Higher is better, on a scale of about 0 to 1.\n"
+        "The student's map: in this photo, green is better and purple worse."
+    )
+    sheet.heading(0, 0, "The photo and its scores", note)
     sheet.picture(0, 0, photo, f"teacher: {explanation.score.score:.2f}", _percentile(explanation.score))
     picture = overlay(photo, student.quality_map, (low, high))
-    sheet.picture(0, 1, picture, f"student's map: {student.score:.2f}")
+    sheet.picture(0, 1, picture, f"student: {student.score:.2f}")
     sheet.scale_below(0, 1, _BAD_AND_GOOD, f"low {low:.2f}", f"high {high:.2f}")
 
 
 def _draw_features(sheet: Sheet, explanation: Explanation) -> None:
     note = (
-        "A level's three strongest patterns are red, green and blue: places of one colour look alike to the teacher."
+        "Places of one colour look alike to the teacher at this level. No colour is good or bad: red, green and blue\n"
+        "are the level's three strongest patterns, and have another meaning in the next picture."
     )
-    if explanation.attention is None:
-        note += (
-            f"\nIts attention to the {explanation.num_prompts:,} prompts is left out: no prompt_grid in its "
-            "config.json says their words."
-        )
     sheet.heading(0, 2, "What the teacher reads at each level of its UNet", note)
     for level, features in enumerate(explanation.features):
         picture, share = principal_colours(features)
@@ -103,8 +113,8 @@ def _draw_attention(sheet: Sheet, photo: Image.Image, attention: PromptAttention
         0,
         "Which quality words light up where",
         f"The UNet's attention to the {num_prompts:,} prompts, added up by word. Red: more of it goes to the word "
-        "here than in the whole photo. Blue: less.\nNumbers: the word's attention in the whole photo, against an "
-        "equal share for every word.",
+        "here than in the whole photo. Blue: less.\nBelow each word: its attention in the whole photo, above (+) or "
+        "below (\N{MINUS SIGN}) an equal share for every word.",
     )
     _draw_words(sheet, 1, photo, qualities, np.arange(len(qualities.words)))
     _draw_bars(sheet, 1, len(qualities.words), qualities, "quality words")
@@ -113,7 +123,7 @@ def _draw_attention(sheet: Sheet, photo: Image.Image, attention: PromptAttention
         2,
         0,
         "The distortion words with the most attention, and where",
-        f"The first {len(shown)} of {len(distortions.words)} words.",
+        f"The first {len(shown)} of {len(distortions.words)} words. Colours and numbers are as in the row above.",
     )
     _draw_words(sheet, 2, photo, distortions, shown)
     _draw_bars(sheet, 2, len(shown), scenes, "scene words")
@@ -125,11 +135,20 @@ def _draw_words(sheet: Sheet, row: int, photo: Image.Image, attention: WordAtten
     for column, (index, one) in enumerate(zip(shown, maps, strict=True)):
         share = f"{percent(attention.emphasis[index])} in the whole photo"
         sheet.picture(row, column, _lit(photo, one / reach), attention.words[index], share)
-    sheet.scale_above(row, _LESS_AND_MORE, f"less {percent(-reach)}", f"{percent(reach)} more")
+    amount = percent(reach).removeprefix("+")
+    sheet.scale_above(row, _LESS_AND_MORE, f"{amount} less", f"{amount} more")
 
 
 def _draw_bars(sheet: Sheet, row: int, column: int, attention: WordAttention, title: str) -> None:
-    sheet.bars(row, column, attention.words, attention.emphasis, _LESS_AND_MORE, title, "in the whole photo")
+    sheet.bars(
+        row,
+        column,
+        attention.words,
+        attention.emphasis,
+        _LESS_AND_MORE,
+        title,
+        "above or below an equal share,\nin the whole photo",
+    )
 
 
 def _most_attended(attention: WordAttention) -> np.ndarray:

@@ -14,6 +14,7 @@ from PIL import Image
 # Inches. A panel is as wide as this, and as high as the photo's shape asks for, within limits.
 _WIDTH, _LOWEST, _HIGHEST = 2.2, 1.3, 3.9
 _GAP, _MARGIN, _HEADING, _TITLE, _BELOW = 0.2, 0.3, 0.65, 0.28, 0.6
+_FOOTER = 0.25
 # Points.
 _LARGE, _MIDDLE, _SMALL = 13, 10.5, 9
 _LONGEST_TITLE = 26
@@ -36,7 +37,7 @@ class Sheet:
         self._photo_size = photo.size
         self._panel_height = float(np.clip(_WIDTH * photo.height / photo.width, _LOWEST, _HIGHEST))
         self._row_height = _HEADING + _TITLE + self._panel_height + _BELOW
-        self._size = (2 * _MARGIN + columns * (_WIDTH + _GAP) - _GAP, 2 * _MARGIN + rows * self._row_height)
+        self._size = (2 * _MARGIN + columns * (_WIDTH + _GAP) - _GAP, 2 * _MARGIN + _FOOTER + rows * self._row_height)
         self.figure = Figure(figsize=self._size, facecolor="white")
 
     def heading(self, row: int, column: int, title: str, explanation: str) -> None:
@@ -44,6 +45,10 @@ class Sheet:
         left, top = self._cell(row, column)
         self._text(left, top, title, size=_LARGE, weight="bold", va="top")
         self._text(left, top - 0.27, explanation, size=_SMALL, color=_GREY, va="top")
+
+    def footer(self, text: str) -> None:
+        """Writes one line below all rows."""
+        self._text(_MARGIN, _MARGIN, text, size=_SMALL)
 
     def picture(self, row: int, column: int, picture: Image.Image | np.ndarray, title: str, below: str = "") -> None:
         """Shows a picture of any resolution in the photo's shape, with a title above and a note below."""

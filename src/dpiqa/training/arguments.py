@@ -21,7 +21,7 @@ SHORT_HELP = {
     "max_steps": "steps in place of epochs, when above 0",
     "per_device_train_batch_size": "photos in a step, on each device",
     "gradient_accumulation_steps": "batches whose gradients make one step",
-    "learning_rate": "learning rate of the backbone",
+    "learning_rate": "learning rate; a head or decoder may have its own",
     "lr_scheduler_type": "schedule of the learning rate: constant, linear, cosine, ...",
     "weight_decay": "weight decay of AdamW",
     "bf16": "compute in bfloat16 where it is precise enough",
@@ -63,7 +63,8 @@ class DPIQATrainingArguments(TrainingArguments):
     lr_scheduler_type: str = field(default="constant", metadata={"help": SHORT_HELP["lr_scheduler_type"]})
     max_grad_norm: float = field(default=0.0, metadata={"help": "norm that gradients are clipped to; 0 never clips"})
     head_learning_rate: float | None = field(
-        default=None, metadata={"help": "learning rate of the head or decoder; without one, that of the backbone"}
+        default=None,
+        metadata={"help": "learning rate of a student's head or a teacher's decoder; --learning-rate if not given"},
     )
     learning_rate_drops: list[float] = field(
         default_factory=list, metadata={"help": "epochs after which the learning rate is multiplied by 0.2"}

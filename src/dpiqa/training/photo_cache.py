@@ -99,7 +99,8 @@ class PhotoCache(ABC):
                     todo[path] = (row, augmentation)
         pixels = _Pixels(rows, self.processor, list(todo.values()))
         paths = iter(todo)
-        with tqdm(total=len(todo), desc=type(self).__name__, unit="photo", disable=not todo) as progress:
+        what = " and ".join(self.names).replace("_", " ")
+        with tqdm(total=len(todo), desc=what, unit="photo", disable=not todo) as progress:
             for batch in DataLoader(pixels, batch_size, num_workers=num_workers):
                 with torch.no_grad():
                     tensors = self.compute(batch)

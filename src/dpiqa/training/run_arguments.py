@@ -40,12 +40,13 @@ class RunArguments:
     mos_range: list[float] | None = field(
         default=None,
         metadata={
-            "help": "lowest and highest MOS of the rating scale; 0 and 1 if not given",
+            "help": "lowest and highest MOS of the rating scale; if not given, a released set's own, else 0 and 1",
             "metavar": ("LOW", "HIGH"),
         },
     )
     split_by: str | None = field(
-        default=None, metadata={"help": '"scene" keeps near-identical photos in the same split'}
+        default=None,
+        metadata={"help": '"scene" keeps near-identical photos in the same split; without it they can be in two'},
     )
     split_seed: int = field(
         default=0, metadata={"help": "seed of splits that are not official, as in dpiqa evaluate --seeds"}

@@ -179,7 +179,7 @@ class _Formatter(ArgumentDefaultsHelpFormatter):
         return ", ".join(_names(action)) + value
 
     def _get_help_string(self, action: Action) -> str | None:
-        if action.default in (None, False, -1, [], SUPPRESS):
+        if action.default is False or action.default in (None, -1, [], SUPPRESS):  # 0 == False, but says something
             return action.help
         return super()._get_help_string(action)
 

@@ -22,9 +22,10 @@ from ..run_arguments import RunArguments
 from ..script_parser import ScriptParser
 
 DESCRIPTION = (
-    "Distil a teacher into a student, on photos with opinion scores. The teacher runs once per photo, as its feature "
-    "maps are kept. The epoch with the best SRCC on validation photos is kept, other validation photos give the "
-    "interval, and the test photos are scored once, at the end."
+    "Distil a teacher into a student, on photos with opinion scores. The student starts from --efficientnet, "
+    "--backbone or --model. The teacher runs once per photo, as its feature maps are kept. The epoch with the best "
+    "SRCC on validation photos is kept, other validation photos give the interval, and the test photos are scored "
+    "once, at the end."
 )
 
 

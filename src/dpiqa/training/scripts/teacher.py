@@ -22,9 +22,10 @@ from ..script_parser import ScriptParser
 from ..trainer import DPIQATrainer
 
 DESCRIPTION = (
-    "Train a teacher on photos with opinion scores, from a Stable Diffusion or from another teacher. The autoencoder "
-    "runs once per photo: its latents are kept. The epoch with the best SRCC on validation photos is kept, other "
-    "validation photos give the interval, and the test photos are scored once, at the end."
+    "Train a teacher on photos with opinion scores, from a Stable Diffusion (--stable-diffusion) or from another "
+    "teacher (--model). The autoencoder runs once per photo: its latents are kept. The epoch with the best SRCC on "
+    "validation photos is kept, other validation photos give the interval, and the test photos are scored once, at "
+    "the end."
 )
 
 
