@@ -95,7 +95,7 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument("--epochs", type=float, default=2)
     parser.add_argument("--augmentations", nargs="+", choices=AUGMENTATIONS, default=["original"])
     parser.add_argument("--learning-rate", type=float, default=2e-4, help="of the UNet")
-    parser.add_argument("--head-learning-rate", type=float, default=1e-3, help="of decoder and adapters")
+    parser.add_argument("--head-learning-rate", type=float, default=1e-3, help="of the decoder")
     parser.add_argument("--batch-size", type=int, default=16)
     parser.add_argument("--test", action="store_true", help="score the official test split too")
     return parser
