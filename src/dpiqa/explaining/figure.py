@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 import os
 from pathlib import Path
 
@@ -163,7 +164,7 @@ def _lit(photo: Image.Image, lights: np.ndarray) -> Image.Image:
 
 
 def _percentile(score: Score) -> str:
-    return "" if score.percentile is None else f"better than {score.percentile:.0f} %\nof its training photos"
+    return "" if score.percentile is None else f"better than {math.floor(score.percentile)} %\nof its training photos"
 
 
 __all__ = ["draw_explanation", "save_explanation"]
