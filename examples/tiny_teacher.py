@@ -63,8 +63,9 @@ def make_rated_photos(folder: Path, count: int) -> Path:
     return table
 
 
-def dpiqa(command: str) -> None:
-    """Prints a command and runs it."""
+def dpiqa(command: str, **paths: str | Path) -> None:
+    """Prints a command and runs it; paths take the places of their names in braces, and may have spaces."""
+    command = command.format(**{name: shlex.quote(str(path)) for name, path in paths.items()})
     print(f"\n$ dpiqa {command}", flush=True)
     if status := app(shlex.split(command), standalone_mode=False):
         raise SystemExit(status)
@@ -87,16 +88,27 @@ def main() -> None:
     recipe = f"--num-train-epochs {arguments.epochs} --warmup-steps 0.1 --max-grad-norm 1 --plcc-weight 1 --overwrite"
     teacher, student = output / "teacher", output / "student"
     dpiqa(
-        f"train teacher --data {data} --model {start} --output {teacher} --learning-rate 2e-4 "
-        f"--head-learning-rate 1e-3 {recipe}"
+        "train teacher --data {data} --model {start} --output {teacher} --learning-rate 2e-4 "
+        f"--head-learning-rate 1e-3 {recipe}",
+        data=data,
+        start=start,
+        teacher=teacher,
     )
     dpiqa(
-        f"train distill --data {data} --teacher {teacher} --backbone efficientnet-lite0 --head pooled "
-        f"--image-size {SIZE} --output {student} --learning-rate 1e-3 {recipe}"
+        "train distill --data {data} --teacher {teacher} --backbone efficientnet-lite0 --head pooled "
+        f"--image-size {SIZE} --output {{student}} --learning-rate 1e-3 {recipe}",
+        data=data,
+        teacher=teacher,
+        student=student,
     )
     if not arguments.data:
         for model in (teacher, student):
-            dpiqa(f"score {output / 'photos'} --model {model} --output {model}.csv --overwrite --backend torch")
+            dpiqa(
+                "score {photos} --model {model} --output {table} --overwrite --backend torch",
+                photos=output / "photos",
+                model=model,
+                table=f"{model}.csv",
+            )
 
 
 if __name__ == "__main__":

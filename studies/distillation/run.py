@@ -132,7 +132,9 @@ def main(arguments: argparse.Namespace) -> None:
             file.write(line + "\n")
 
     def trained_teacher() -> Path:
-        best = arguments.teacher or arguments.output / "teacher"
+        if arguments.teacher:
+            return arguments.teacher
+        best = arguments.output / "teacher"
         if (best / "model.safetensors").exists():
             return best
         set_seed(0)

@@ -21,7 +21,6 @@ import numpy as np
 import torch
 from parts import make_processor, untrained_teacher
 from transformers import set_seed
-from transformers.trainer_utils import get_last_checkpoint
 
 from dpiqa import DPIQAModel
 from dpiqa.data import load_iqa_splits
@@ -29,6 +28,7 @@ from dpiqa.training.arguments import DPIQATrainingArguments
 from dpiqa.training.augmentations import AUGMENTATIONS
 from dpiqa.training.latents import AutoencoderLatents
 from dpiqa.training.photo_dataset import PhotoDataset
+from dpiqa.training.resume import newest_whole_checkpoint
 from dpiqa.training.trainer import DPIQATrainer
 
 
@@ -168,7 +168,10 @@ def main(arguments: argparse.Namespace) -> None:
             train_dataset=sets["train"],
             eval_dataset=sets["validation"],
         )
-        trainer.train(resume_from_checkpoint=get_last_checkpoint(output) if output.exists() else None)
+        try:
+            trainer.train(resume_from_checkpoint=str(newest_whole_checkpoint(output)))
+        except FileNotFoundError:
+            trainer.train()
         row = {"start": start, "seed": seed}
         row |= {name: trainer.evaluate(sets[name])["eval_srcc"] for name in sets if name != "train"}
         trainer.save_model(str(output / "best"))

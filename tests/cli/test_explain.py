@@ -53,12 +53,14 @@ def test_a_photo_that_is_not_there_is_named_before_anything_is_loaded(tmp_path):
     [
         ("explain.pdf", "expected the name of a .png file"),
         ("gone/explain.png", "there is no such folder"),
+        ("folder.png", "this is a folder"),
         ("photo.png", "this is the photo itself"),
         ("old.png", "it exists already: allow it to be replaced with --overwrite"),
     ],
 )
 def test_a_picture_that_cannot_be_written_is_said_before_anything_is_loaded(photo_file, save, tmp_path, name, message):
     save(Image.new("RGB", (1, 1)), "old.png")
+    (tmp_path / "folder.png").mkdir()
     assert message in usage_error("explain", photo_file, "--model", "gone", "-o", tmp_path / name)
 
 
@@ -74,3 +76,16 @@ def test_the_missing_extra_is_named(photo_file, tmp_path, monkeypatch):
         monkeypatch.setitem(sys.modules, module, None)
     error = usage_error("explain", photo_file, "--model", "gone", "-o", tmp_path / "explain.png")
     assert 'matplotlib is not installed: pip install ".[eval]"' in error
+
+
+def test_a_student_that_is_not_there_is_not_said_of_the_model(teacher, photo_file, tmp_path):
+    pytest.importorskip("matplotlib")
+    models = ["--model", teacher, "--student", "nowhere"]
+    assert "Invalid value for --student" in usage_error("explain", photo_file, *models, "-o", tmp_path / "explain.png")
+
+
+def test_a_name_that_no_file_can_have_is_wrong_usage(teacher, tiny_checkpoint, photo_file, tmp_path):
+    pytest.importorskip("matplotlib")
+    models = ["--model", teacher, "--student", tiny_checkpoint]
+    name = f"{'a' * 300}.png"
+    assert "File name too long" in usage_error("explain", photo_file, *models, "-o", tmp_path / name)

@@ -129,7 +129,7 @@ def test_the_best_of_n_samples_of_a_diffusion_pipeline(tmp_path, tiny_checkpoint
 
 
 def test_from_nothing_to_a_tiny_teacher_and_its_student(tmp_path, monkeypatch, capsys):
-    arguments = ["--output", str(tmp_path / "tiny"), "--photos", "40", "--epochs", "1"]
+    arguments = ["--output", str(tmp_path / "my tiny"), "--photos", "40", "--epochs", "1"]
     monkeypatch.setattr(sys, "argv", ["tiny_teacher.py", *arguments])
     load_example("tiny_teacher").main()
     for model in ("teacher", "student"):

@@ -9,7 +9,15 @@ import torch
 from safetensors.torch import save_file
 from typer.testing import CliRunner
 
-from dpiqa import DPIQAConfig, DPIQAImageProcessor, DPIQAModel, DPIQAStudent, DPIQAStudentConfig, bundled_checkpoint
+from dpiqa import (
+    DPIQAConfig,
+    DPIQAImageProcessor,
+    DPIQAModel,
+    DPIQAStudent,
+    DPIQAStudentConfig,
+    PromptGrid,
+    bundled_checkpoint,
+)
 from dpiqa.cli import app
 from dpiqa.hub.convert import _load_tensor, convert_checkpoint, convert_student_state_dict, convert_teacher_state_dict
 from support import seeded, teachers
@@ -242,6 +250,21 @@ class TestConvertCheckpoint:
         result, folder = convert(weights, embeddings=path)
         assert result.exit_code == 0, result.output
         assert torch.equal(DPIQAModel.from_pretrained(folder).text_adapter.prompt_embeddings, embeddings)
+
+    def test_embeddings_of_a_file_have_the_words_that_the_configuration_says(self, convert, weights, tmp_path):
+        grid = PromptGrid(qualities=["bad", "good"], scenes=["human"], distortions=["blur", "noise"])
+        teachers.config(prompt_grid=grid.to_dict()).save_pretrained(tmp_path)
+        np.save(tmp_path / "four.npy", seeded.gaussian("class_embeddings", (4, 24), 1.0).numpy())
+        result, folder = convert(weights, embeddings=tmp_path / "four.npy")
+        assert result.exit_code == 0, result.output
+        assert DPIQAConfig.from_pretrained(folder).prompt_grid == grid.to_dict()
+
+    @pytest.mark.parametrize(("rows", "grid"), [(1485, PromptGrid().to_dict()), (7, None)])
+    def test_as_many_as_were_published_have_the_published_words(self, convert, weights, tmp_path, rows, grid):
+        np.save(tmp_path / "rows.npy", np.zeros((rows, 24), np.float32))
+        result, folder = convert(weights, embeddings=tmp_path / "rows.npy")
+        assert result.exit_code == 0, result.output
+        assert DPIQAConfig.from_pretrained(folder).prompt_grid == grid
 
     def test_embeddings_are_computed_when_not_given(self, convert, weights, tmp_path):
         clip = teachers.save_clip(tmp_path / "clip")

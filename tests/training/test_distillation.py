@@ -11,6 +11,7 @@ import pytest
 import torch
 from datasets import Dataset
 from safetensors.torch import load_file, save_file
+from transformers.utils import logging
 
 from dpiqa import DPIQAImageProcessor, DPIQAModel, ImageError
 from dpiqa.data.schema import features
@@ -58,13 +59,15 @@ class TestTargets:
         assert again.computed == 12
 
     def test_the_progress_bar_says_what_is_computed(self, targets, rows, capsys):
+        logging.enable_progress_bar()  # which commands that another test called turn off
         targets.fill(rows["test"].select([0]))
         assert "teacher feature map: 100%" in capsys.readouterr().err
 
     def test_the_processes_of_a_run_share_the_photos(self, targets, rows, monkeypatch):
         computed = []
-        state = SimpleNamespace(wait_for_everyone=lambda: computed.append(targets.computed))
-        monkeypatch.setattr(photo_cache, "_place_in_run", lambda: (1, 2))
+        state = SimpleNamespace(
+            process_index=1, num_processes=2, wait_for_everyone=lambda: computed.append(targets.computed)
+        )
         monkeypatch.setattr(photo_cache, "PartialState", lambda: state)
         targets.fill(rows["train"])
         assert computed == [6]

@@ -102,3 +102,13 @@ def test_without_peft_the_extra_is_named(use, base, tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "peft", None)
     with pytest.raises(ImportError, match=r'pip install "\.\[lora\]"'):
         use(DPIQAModel.from_pretrained(base), tmp_path)
+
+
+def test_a_teacher_of_an_older_run_in_the_folder_is_not_taken(trained, tmp_path):
+    trained.save_model(str(tmp_path / "lora"))
+    expected = merge_lora(tmp_path / "lora").state_dict()
+    older = teachers.teacher()
+    torch.nn.init.zeros_(older.unet.conv_in.weight)
+    older.save_pretrained(tmp_path / "lora" / "base")
+    merged = merge_lora(tmp_path / "lora").state_dict()
+    assert all(torch.equal(value, expected[name]) for name, value in merged.items())

@@ -67,3 +67,9 @@ def test_other_files_are_no_model(tmp_path):
 def test_it_goes_on_or_starts_over_but_not_both(run):
     with pytest.raises(ValueError, match="one of --overwrite and --resume"):
         prepare_output(run, overwrite=True, resume="last")
+
+
+def test_a_file_in_place_of_the_folder_is_said_at_once(tmp_path):
+    (tmp_path / "run").write_text("")
+    with pytest.raises(NotADirectoryError, match="run is a file: expected a folder"):
+        prepare_output(tmp_path / "run", overwrite=True, resume=None)

@@ -229,6 +229,19 @@ class TestTeacher:
         options = ("--backbone", "efficientnet-lite0", "--head", "pooled", "--image-size", 64, "--max-steps", 1)
         run("distill", *common, "--teacher", output, "-o", tmp_path / "student", *options)
 
+    def test_a_size_that_the_autoencoder_cannot_take_is_said_before_its_latents(self, tmp_path, common, tiny_teacher):
+        DPIQAImageProcessor(size={"height": 64, "width": 61}).save_pretrained(tiny_teacher)
+        with pytest.raises(ValueError, match="multiples of 2 pixels, got 64x61"):
+            run("teacher", *common, "--max-steps", 1, "--model", tiny_teacher, "-o", tmp_path / "teacher")
+        assert not (tmp_path / "teacher" / "latents").exists()
+
+    def test_a_whole_teacher_in_place_of_old_updates_is_the_one_that_scores(self, tmp_path, common, tiny_teacher):
+        old = tmp_path / "old"
+        old.mkdir()
+        (old / "adapter_config.json").write_text("{}")
+        run("teacher", *common, "--max-steps", 1, "--model", tiny_teacher, "-o", old, "--overwrite")
+        assert Scorer.from_pretrained(old).config.score_quantiles is not None
+
 
 class TestCommandLine:
     @pytest.mark.parametrize("name", SCRIPTS)
@@ -281,6 +294,8 @@ class TestCommandLine:
         [
             ("teacher", [], "Expected one of --model and --stable-diffusion"),
             ("teacher", ["--preset", "live"], "invalid choice: 'live'"),
+            ("teacher", ["--model", "tiny", "--lora-rank", "-1"], "Expected a --lora-rank of at least 1"),
+            ("teacher", ["--model", "tiny-checkpoint"], "model_type 'dpiqa-student': expected 'dpiqa'"),
             ("distill", ["--backbone", "efficientnet-b0", "--model", "x"], "Expected one of --model, --efficientnet"),
             ("distill", ["--efficientnet", "nowhere", "--teacher", "tiny"], "There is no model nowhere"),
             ("distill", ["--backbone", "efficientnet-b0", "--teacher", "nowhere"], "There is no model nowhere"),
@@ -288,7 +303,7 @@ class TestCommandLine:
         ],
     )
     def test_what_to_start_from_is_said_once(
-        self, tmp_path, common, tiny_teacher, monkeypatch, script, arguments, message
+        self, tmp_path, common, tiny_teacher, tiny_checkpoint, monkeypatch, script, arguments, message
     ):
         monkeypatch.chdir(tmp_path)
         status, output = command(script, *common, "-o", tmp_path / "run", *arguments)

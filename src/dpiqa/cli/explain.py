@@ -43,7 +43,7 @@ def explain(
         check_image(photo)
     teacher = load_scorer(model, device=device, dtype=dtype)
     with wrong_usage():  # the message names the photo, the model or the picture
-        explanation = explain_photo(photo, teacher, load_scorer(student, device=device))
+        explanation = explain_photo(photo, teacher, load_scorer(student, option="--student", device=device))
         save_explanation(explanation, output)
     score = explanation.score.score
     print(visible(f"{photo}: the teacher's score is {score:.3f}; what it reads is in {output}"))
@@ -54,11 +54,13 @@ def _check_output(output: Path, photo: Path, overwrite: bool) -> None:
     problem = None
     if output.suffix.lower() != ".png":
         problem = "expected the name of a .png file"
-    elif not output.parent.is_dir():
+    elif not os.path.isdir(output.parent):
         problem = "there is no such folder"
-    elif output.exists() and photo.exists() and os.path.samefile(output, photo):
+    elif os.path.isdir(output):
+        problem = "this is a folder"
+    elif os.path.exists(output) and os.path.exists(photo) and os.path.samefile(output, photo):
         problem = "this is the photo itself"
-    elif output.exists() and not overwrite:
+    elif os.path.exists(output) and not overwrite:
         problem = "it exists already: allow it to be replaced with --overwrite"
     if problem is not None:
         raise typer.BadParameter(visible(f"{output}: {problem}"), param_hint="--output")

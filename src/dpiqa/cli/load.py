@@ -18,9 +18,24 @@ if TYPE_CHECKING:
 
 
 def load_scorer(
-    model: str | None, *, backend: str | None = None, device: str = "auto", dtype: str = "auto", **options: Any
+    model: str | None,
+    *,
+    option: str = "--model",
+    backend: str | None = None,
+    device: str = "auto",
+    dtype: str = "auto",
+    **options: Any,
 ) -> Scorer:
-    """A scorer without bars and warnings of transformers; what cannot be loaded or used is wrong usage."""
+    """A scorer without bars and warnings of transformers; what cannot be loaded or used is wrong usage.
+
+    Args:
+        model: Folder or Hub id; None takes the bundled student.
+        option: The option that named the model.
+        backend: As in [`dpiqa.Scorer.from_pretrained`], and so are the rest.
+        device: As said there.
+        dtype: As said there.
+        **options: Further arguments of it.
+    """
     from ..scoring.backends.backend import DTYPES
     from ..scoring.backends.load import BACKENDS, EXPORTED, exported_class
     from ..scoring.scorer import Scorer
@@ -44,7 +59,7 @@ def load_scorer(
             raise typer.BadParameter(message, param_hint="--dtype")
     if dtype not in ("auto", *DTYPES):
         raise typer.BadParameter(f"expected auto, {', '.join(DTYPES)}, got {visible(dtype)}", param_hint="--dtype")
-    with wrong_usage("--model"):
+    with wrong_usage(option):
         try:
             return Scorer.from_pretrained(model, backend=backend, device=device, dtype=dtype, **options)
         except ImportError as error:  # of what an export needs

@@ -52,8 +52,11 @@ class _QualityConfig(PreTrainedConfig):
         """Makes a configuration of what a `config.json` holds.
 
         Raises:
-            ValueError: When it is not what this configuration can hold.
+            ValueError: When it is not what this configuration can hold, or that of another kind of model.
         """
+        kind = config_dict.get("model_type", cls.model_type)
+        if kind != cls.model_type:
+            raise ValueError(f"This config.json is that of model_type {kind!r}: expected {cls.model_type!r}.")
         try:
             return super().from_dict(config_dict, **kwargs)
         except Exception as error:  # on odd values configurations raise nearly anything

@@ -120,6 +120,10 @@ def write_whole(target: Path, content: bytes) -> None:
     try:
         unfinished.write_bytes(content)
         os.replace(unfinished, target)
+    except OSError as error:
+        unfinished.unlink(missing_ok=True)
+        # Of the name that the user knows.
+        raise type(error)(error.errno, error.strerror, str(target)) from error
     except BaseException:
         unfinished.unlink(missing_ok=True)
         raise

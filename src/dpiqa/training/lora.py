@@ -65,10 +65,11 @@ def merge_lora(adapters: str | os.PathLike[str], teacher: str | os.PathLike[str]
     """
     peft = _peft()
     if teacher is None:
+        teacher = peft.PeftConfig.from_pretrained(os.fspath(adapters)).base_model_name_or_path
         beside = Path(adapters) / BASE
-        teacher = (
-            beside if beside.is_dir() else peft.PeftConfig.from_pretrained(os.fspath(adapters)).base_model_name_or_path
-        )
+        # One that these updates do not name is of an older run.
+        if beside.is_dir() and Path(teacher).name == BASE:
+            teacher = beside
     calibrated = (Path(adapters) / CONFIG_NAME).is_file()
     config = DPIQAConfig.from_pretrained(adapters if calibrated else teacher)
     base = DPIQAModel.from_pretrained(teacher, config=config)

@@ -15,7 +15,6 @@ import torch
 from accelerate import PartialState
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
-from torch import distributed
 from torch.utils.data import DataLoader, Dataset
 from transformers.utils.logging import tqdm
 
@@ -74,10 +73,12 @@ class PhotoCache(ABC):
         """
         files = [self._files(image, augmentations) for image in rows["image"]]
         numbers = range(len(files))
-        process, processes = _place_in_run()
-        if processes > 1:
-            self._compute(rows, files, augmentations, numbers[process::processes], batch_size, num_workers)
-            PartialState().wait_for_everyone()
+        run = PartialState()
+        if run.num_processes > 1:
+            self._compute(
+                rows, files, augmentations, numbers[run.process_index :: run.num_processes], batch_size, num_workers
+            )
+            run.wait_for_everyone()
         # Alone, or on a disk that not all processes share.
         self._compute(rows, files, augmentations, numbers, batch_size, num_workers)
         return files
@@ -133,13 +134,6 @@ class PhotoCache(ABC):
                 return (file.metadata() or {}).get(_CHECKSUM) == _checksum(tensors)
         except SafetensorError:
             return False
-
-
-def _place_in_run() -> tuple[int, int]:
-    """Number of this process, and how many there are."""
-    if distributed.is_available() and distributed.is_initialized():
-        return distributed.get_rank(), distributed.get_world_size()
-    return 0, 1
 
 
 class _Pixels(Dataset):

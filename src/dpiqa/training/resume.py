@@ -29,9 +29,12 @@ def prepare_output(folder: str | os.PathLike[str], *, overwrite: bool, resume: s
     Raises:
         FileExistsError: When the folder holds a model or checkpoints, and neither `overwrite` nor `resume` is given.
         FileNotFoundError: When there is no whole checkpoint to go on from.
+        NotADirectoryError: When it is a file.
         ValueError: When both are given.
     """
     folder = Path(folder)
+    if folder.exists() and not folder.is_dir():
+        raise NotADirectoryError(f"{folder} is a file: expected a folder for the model.")
     if resume is not None:
         if overwrite:
             raise ValueError("Expected one of --overwrite and --resume-from-checkpoint, got both.")

@@ -106,12 +106,19 @@ def main(arguments: TeacherArguments, training: DPIQATrainingArguments) -> list[
     """
     if (arguments.model is None) == (arguments.stable_diffusion is None):
         raise ValueError("Expected one of --model and --stable-diffusion to start from.")
+    if arguments.lora_rank < 0:
+        raise ValueError(f"Expected a --lora-rank of at least 1, or 0 to train the UNet, got {arguments.lora_rank}.")
     with naming("--model", arguments.model):
         config = DPIQAConfig() if arguments.model is None else DPIQAConfig.from_pretrained(arguments.model)
     run = Run.start(arguments, training, coverage=config.interval_coverage)
     with training.main_process_first(local=False, desc="teacher"):
         teacher, processor = starting_teacher(arguments, run.output, is_first=training.process_index == 0)
     teacher.to(training.device)
+    stride, height, width = teacher.config.latent_stride, processor.size["height"], processor.size["width"]
+    if height % stride or width % stride:
+        raise ValueError(f"The teacher takes sides that are multiples of {stride} pixels, got {height}x{width}.")
+    # Before the latents of all photos: it needs a package that may be missing.
+    trained = add_lora(teacher, rank=arguments.lora_rank) if arguments.lora_rank else teacher
     cache = None
     if teacher.config.latent_sampling == "mode":
         cache = AutoencoderLatents(teacher, processor, arguments.cache or run.output / "latents")
@@ -119,7 +126,7 @@ def main(arguments: TeacherArguments, training: DPIQATrainingArguments) -> list[
     train_set = PhotoDataset(run.splits["train"], processor, augmentations=arguments.augmentations, **options)
     selection = PhotoDataset(run.selection, processor, **options)
     trainer = DPIQATrainer(
-        model=add_lora(teacher, rank=arguments.lora_rank) if arguments.lora_rank else teacher,
+        model=trained,
         args=training,
         train_dataset=train_set,
         eval_dataset=selection,
