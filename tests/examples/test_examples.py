@@ -133,7 +133,7 @@ def test_from_nothing_to_a_tiny_teacher_and_its_student(tmp_path, monkeypatch, c
     monkeypatch.setattr(sys, "argv", ["tiny_teacher.py", *arguments])
     load_example("tiny_teacher").main()
     for model in ("teacher", "student"):
-        rows = list(csv.DictReader((tmp_path / "tiny" / f"{model}.csv").read_text().splitlines()))
+        rows = list(csv.DictReader((tmp_path / "my tiny" / f"{model}.csv").read_text().splitlines()))
         assert len(rows) == 40
         assert all(math.isfinite(float(row["score"])) for row in rows)
     assert "$ dpiqa train distill" in capsys.readouterr().out
