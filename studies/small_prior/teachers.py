@@ -169,9 +169,10 @@ def main(arguments: argparse.Namespace) -> None:
             eval_dataset=sets["validation"],
         )
         try:
-            trainer.train(resume_from_checkpoint=str(newest_whole_checkpoint(output)))
-        except FileNotFoundError:
-            trainer.train()
+            checkpoint = str(newest_whole_checkpoint(output))
+        except FileNotFoundError:  # at the first start, or when the first of them was cut off
+            checkpoint = None
+        trainer.train(resume_from_checkpoint=checkpoint)
         row = {"start": start, "seed": seed}
         row |= {name: trainer.evaluate(sets[name])["eval_srcc"] for name in sets if name != "train"}
         trainer.save_model(str(output / "best"))
