@@ -63,11 +63,11 @@ def make_rated_photos(folder: Path, count: int) -> Path:
     return table
 
 
-def dpiqa(command: str, **paths: str | Path) -> None:
-    """Prints a command and runs it; paths take the places of their names in braces, and may have spaces."""
-    command = command.format(**{name: shlex.quote(str(path)) for name, path in paths.items()})
-    print(f"\n$ dpiqa {command}", flush=True)
-    if status := app(shlex.split(command), standalone_mode=False):
+def dpiqa(*command: str | Path) -> None:
+    """Prints a command and runs it."""
+    words = [str(word) for word in command]
+    print(f"\n$ dpiqa {shlex.join(words)}", flush=True)
+    if status := app(words, standalone_mode=False):
         raise SystemExit(status)
 
 
@@ -85,30 +85,18 @@ def main() -> None:
     start = output / "start"
     DPIQAModel(DPIQAConfig.small()).save_pretrained(start)
     DPIQAImageProcessor(size={"height": SIZE, "width": SIZE}).save_pretrained(start)
-    recipe = f"--num-train-epochs {arguments.epochs} --warmup-steps 0.1 --max-grad-norm 1 --plcc-weight 1 --overwrite"
+    recipe = ["--num-train-epochs", str(arguments.epochs), "--warmup-steps", "0.1", "--max-grad-norm", "1"]
+    recipe += ["--plcc-weight", "1", "--overwrite"]
     teacher, student = output / "teacher", output / "student"
-    dpiqa(
-        "train teacher --data {data} --model {start} --output {teacher} --learning-rate 2e-4 "
-        f"--head-learning-rate 1e-3 {recipe}",
-        data=data,
-        start=start,
-        teacher=teacher,
-    )
-    dpiqa(
-        "train distill --data {data} --teacher {teacher} --backbone efficientnet-lite0 --head pooled "
-        f"--image-size {SIZE} --output {{student}} --learning-rate 1e-3 {recipe}",
-        data=data,
-        teacher=teacher,
-        student=student,
-    )
+    rates = ["--learning-rate", "2e-4", "--head-learning-rate", "1e-3"]
+    dpiqa("train", "teacher", "--data", data, "--model", start, "--output", teacher, *rates, *recipe)
+    network = ["--backbone", "efficientnet-lite0", "--head", "pooled", "--image-size", str(SIZE)]
+    rates = ["--learning-rate", "1e-3"]
+    dpiqa("train", "distill", "--data", data, "--teacher", teacher, *network, "--output", student, *rates, *recipe)
     if not arguments.data:
         for model in (teacher, student):
-            dpiqa(
-                "score {photos} --model {model} --output {table} --overwrite --backend torch",
-                photos=output / "photos",
-                model=model,
-                table=f"{model}.csv",
-            )
+            options = ["--model", model, "--output", f"{model}.csv", "--overwrite", "--backend", "torch"]
+            dpiqa("score", output / "photos", *options)
 
 
 if __name__ == "__main__":

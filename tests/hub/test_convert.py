@@ -259,6 +259,13 @@ class TestConvertCheckpoint:
         assert result.exit_code == 0, result.output
         assert DPIQAConfig.from_pretrained(folder).prompt_grid == grid.to_dict()
 
+    def test_a_configuration_with_the_words_of_other_prompts_gives_none(self, convert, weights, tmp_path):
+        teachers.config(prompt_grid=PromptGrid().to_dict()).save_pretrained(tmp_path)
+        np.save(tmp_path / "seven.npy", np.zeros((7, 24), np.float32))
+        result, folder = convert(weights, embeddings=tmp_path / "seven.npy")
+        assert result.exit_code == 0, result.output
+        assert DPIQAConfig.from_pretrained(folder).prompt_grid is None
+
     @pytest.mark.parametrize(("rows", "grid"), [(1485, PromptGrid().to_dict()), (7, None)])
     def test_as_many_as_were_published_have_the_published_words(self, convert, weights, tmp_path, rows, grid):
         np.save(tmp_path / "rows.npy", np.zeros((rows, 24), np.float32))

@@ -51,6 +51,7 @@ def explain(
 
 def _check_output(output: Path, photo: Path, overwrite: bool) -> None:
     """Says what is wrong with the name of the picture before anything is computed."""
+    # With os.path: pathlib raises on names that are too long, which are reported when the picture is written.
     problem = None
     if output.suffix.lower() != ".png":
         problem = "expected the name of a .png file"

@@ -31,10 +31,10 @@ def load_scorer(
     Args:
         model: Folder or Hub id; None takes the bundled student.
         option: The option that named the model.
-        backend: As in [`dpiqa.Scorer.from_pretrained`], and so are the rest.
-        device: As said there.
-        dtype: As said there.
-        **options: Further arguments of it.
+        backend: As `device` and `dtype`, see [`dpiqa.Scorer.from_pretrained`].
+        device: Likewise.
+        dtype: Likewise.
+        **options: Its other arguments.
     """
     from ..scoring.backends.backend import DTYPES
     from ..scoring.backends.load import BACKENDS, EXPORTED, exported_class

@@ -95,17 +95,17 @@ def convert_checkpoint(
         model = DPIQAStudent(config or DPIQAStudentConfig(score_range=(0.0, 100.0)))
         weights = convert_student_state_dict(published, model)
     else:
-        grid = None
+        grid: PromptGrid | None
         if prompt_embeddings is None:
-            grid = PromptGrid().to_dict()
-            rows = encode_prompts(list(PromptGrid()), *load_text_model(text_model))
+            grid = PromptGrid()
+            rows = encode_prompts(list(grid), *load_text_model(text_model))
         else:
             rows = _load_tensor(prompt_embeddings)
             grid = _words_of(rows, config)
         published_behaviour = {"pixel_range": "unit", "latent_sampling": "sample", "score_range": (0.0, 100.0)}
         config = copy.deepcopy(config) if config else DPIQAConfig(**published_behaviour)
         config.num_prompts = len(rows)
-        config.prompt_grid = grid
+        config.prompt_grid = grid.to_dict() if grid else None
         with torch.device("meta"):
             model = DPIQAModel(config)
         weights = convert_teacher_state_dict(published, model)
@@ -245,11 +245,11 @@ def _load_tensor(source: str | os.PathLike[str] | torch.Tensor) -> torch.Tensor:
     return tensor
 
 
-def _words_of(rows: torch.Tensor, config: DPIQAConfig | DPIQAStudentConfig | None) -> dict[str, Any] | None:
-    """The prompt grid behind rows of a file: the configuration's, or for as many as were published, the published."""
-    if isinstance(config, DPIQAConfig) and config.prompt_grid is not None:
-        return config.prompt_grid
-    return PromptGrid().to_dict() if len(rows) == len(PromptGrid()) else None
+def _words_of(rows: torch.Tensor, config: DPIQAConfig | DPIQAStudentConfig | None) -> PromptGrid | None:
+    """The prompts behind the rows of a file: the configuration's or the published ones, if there are as many."""
+    words = config.prompt_grid if isinstance(config, DPIQAConfig) else None
+    grid = PromptGrid(**words) if words else PromptGrid()
+    return grid if len(grid) == len(rows) else None
 
 
 def _card(checkpoint: Path, kind: str) -> str:

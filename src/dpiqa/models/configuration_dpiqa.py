@@ -299,6 +299,19 @@ class DPIQAConfig(_QualityConfig):
         # Both autoencoders halve between their levels.
         return 2 ** (len((self.autoencoder_config or {}).get(name, range(levels))) - 1)
 
+    def check_size(self, height: int, width: int) -> None:
+        """Checks the sides of an input, in pixels.
+
+        Raises:
+            ValueError: When one is not a multiple of `latent_stride`.
+        """
+        stride = self.latent_stride
+        if height % stride or width % stride or 0 in (height, width):
+            raise ValueError(
+                f"The teacher takes sides that are multiples of {stride} pixels, got {height}x{width}. "
+                "Resize with the checkpoint's DPIQAImageProcessor."
+            )
+
     def validate_values(self) -> None:
         """Checks what the types do not say; called by `@strict`."""
         if self.num_prompts < 1 or self.timestep < 0 or self.decoder_channels < 16:

@@ -264,16 +264,11 @@ class DPIQAModel(DPIQAPreTrainedModel):
             ValueError: When the shape is not (batch, 3, height, width) or a side is not a multiple of the
                 autoencoder's factor (8 for Stable Diffusion).
         """
-        stride = self.config.latent_stride
-        if pixel_values.ndim != 4 or pixel_values.shape[1] != 3:
+        if pixel_values.ndim != 4 or pixel_values.shape[1] != 3 or not len(pixel_values):
             raise ValueError(
                 f"Expected pixel_values of shape (batch, 3, height, width), got {tuple(pixel_values.shape)}."
             )
-        if pixel_values.shape[2] % stride or pixel_values.shape[3] % stride or 0 in pixel_values.shape:
-            raise ValueError(
-                f"The teacher takes sides that are multiples of {stride} pixels, got {pixel_values.shape[2]}x"
-                f"{pixel_values.shape[3]}. Resize with the checkpoint's DPIQAImageProcessor."
-            )
+        self.config.check_size(*pixel_values.shape[2:])
         # In the type of the weights: pixels and kept latents are float32, and a checkpoint need not be.
         pixel_values = pixel_values.to(self.unet.conv_in.weight.dtype)
         context = self.text_adapter().expand(len(pixel_values), -1, -1)

@@ -121,9 +121,7 @@ def write_whole(target: Path, content: bytes) -> None:
         unfinished.write_bytes(content)
         os.replace(unfinished, target)
     except OSError as error:
-        unfinished.unlink(missing_ok=True)
         # Of the name that the user knows.
         raise type(error)(error.errno, error.strerror, str(target)) from error
-    except BaseException:
+    finally:
         unfinished.unlink(missing_ok=True)
-        raise

@@ -7,7 +7,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from transformers.utils import CONFIG_NAME
+from transformers.utils import ADAPTER_CONFIG_NAME, CONFIG_NAME
 
 from ..extras import how_to_install
 from ..models.configuration_dpiqa import DPIQAConfig
@@ -67,8 +67,8 @@ def merge_lora(adapters: str | os.PathLike[str], teacher: str | os.PathLike[str]
     if teacher is None:
         teacher = peft.PeftConfig.from_pretrained(os.fspath(adapters)).base_model_name_or_path
         beside = Path(adapters) / BASE
-        # One that these updates do not name is of an older run.
-        if beside.is_dir() and Path(teacher).name == BASE:
+        # Where these updates name another teacher, the one beside them is of an older run.
+        if beside.is_dir() and Path(teacher or BASE).name == BASE:
             teacher = beside
     calibrated = (Path(adapters) / CONFIG_NAME).is_file()
     config = DPIQAConfig.from_pretrained(adapters if calibrated else teacher)
@@ -78,7 +78,7 @@ def merge_lora(adapters: str | os.PathLike[str], teacher: str | os.PathLike[str]
 
 def is_lora(checkpoint: str | os.PathLike[str]) -> bool:
     """Whether a folder holds low-rank updates in place of a whole teacher."""
-    return (Path(checkpoint) / "adapter_config.json").is_file()
+    return (Path(checkpoint) / ADAPTER_CONFIG_NAME).is_file()
 
 
 def load_teacher(checkpoint: str | os.PathLike[str]) -> DPIQAModel:

@@ -12,7 +12,8 @@ from typing import Any
 
 import numpy as np
 from rich.console import Console
-from transformers import PreTrainedModel, set_seed
+from transformers import set_seed
+from transformers.utils import ADAPTER_CONFIG_NAME
 
 from ..counting import counted
 from ..data import IQASplits
@@ -144,9 +145,9 @@ class Run:
         config = trainer.model.config
         config.score_range = self.splits.mos_range
         config.score_quantiles = config.interval_half_width = None
-        if trainer.is_world_process_zero() and isinstance(trainer.model, PreTrainedModel):
-            # Of an older run: with low-rank updates beside it, the model would not be the one that is read.
-            (output / "adapter_config.json").unlink(missing_ok=True)
+        if trainer.is_world_process_zero():
+            # Of an older run, whose low-rank updates would be read in place of a whole model.
+            (output / ADAPTER_CONFIG_NAME).unlink(missing_ok=True)
         trainer.save_model()
         if not trainer.is_world_process_zero():
             return []

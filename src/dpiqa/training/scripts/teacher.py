@@ -114,10 +114,8 @@ def main(arguments: TeacherArguments, training: DPIQATrainingArguments) -> list[
     with training.main_process_first(local=False, desc="teacher"):
         teacher, processor = starting_teacher(arguments, run.output, is_first=training.process_index == 0)
     teacher.to(training.device)
-    stride, height, width = teacher.config.latent_stride, processor.size["height"], processor.size["width"]
-    if height % stride or width % stride:
-        raise ValueError(f"The teacher takes sides that are multiples of {stride} pixels, got {height}x{width}.")
-    # Before the latents of all photos: it needs a package that may be missing.
+    # Before the latents of all photos: what is wrong here would be found only after them.
+    teacher.config.check_size(processor.size["height"], processor.size["width"])
     trained = add_lora(teacher, rank=arguments.lora_rank) if arguments.lora_rank else teacher
     cache = None
     if teacher.config.latent_sampling == "mode":
