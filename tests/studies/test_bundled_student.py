@@ -1,6 +1,6 @@
-import importlib.util
 import json
-import shutil
+import sys
+from importlib import import_module
 from pathlib import Path
 
 import numpy as np
@@ -11,58 +11,64 @@ from safetensors.torch import load_file
 from dpiqa import Scorer
 from support import releases
 
-STUDY = Path(__file__).parents[2] / "studies" / "bundled_student" / "train.py"
+STUDY = Path(__file__).parents[2] / "studies" / "bundled_student"
 
 
 @pytest.fixture
-def study():
-    spec = importlib.util.spec_from_file_location("bundled_student", STUDY)
-    study = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(study)
-    return study
+def study(monkeypatch):
+    """Gives a script of the study by its name."""
+    monkeypatch.syspath_prepend(STUDY)
+    names = ("teachers", "train")
+    yield {name: import_module(name) for name in names}.__getitem__
+    for name in names:
+        del sys.modules[name]
 
 
 @pytest.mark.slow
-def test_the_recipe_averages_runs_trains_on_and_takes_the_interval_of_unseen_sources(tmp_path, photos, study):
+def test_the_student_is_distilled_from_teachers_and_takes_the_interval_of_unseen_sources(tmp_path, photos, study):
     release = releases.biq2021(tmp_path / "BIQ2021", photos, train=60, test=6)
+    shared = ["--data", str(release), "--batch-size", "8", "--max-steps", "2"]
+
+    def run(script, name, *arguments):
+        script = study(script)
+        script.main(script.make_parser().parse_args([*shared, "--output", str(tmp_path / name), *arguments]))
+        return tmp_path / name
+
+    teacher = run("teachers", "teacher", "--photos", str(tmp_path / "photos"))
+    other = run("teachers", "other", "--photos", str(tmp_path / "photos"), "--leave-out", "ss02", "--size", "64")
+    assert len(list((tmp_path / "photos").iterdir())) == 2
+
     versions = tmp_path / "versions"
-    shared = ["--data", str(release), "--versions", str(versions), "--batch-size", "8", "--max-steps", "2"]
-
-    def run(name, *arguments):
-        study.main(study.make_parser().parse_args([*shared, "--output", str(tmp_path / name), *arguments]))
-        return json.loads((tmp_path / name / "result.json").read_text())
-
-    other = f"koniq10k={releases.koniq10k(tmp_path / 'koniq10k')}"
-    without = run("no-ss02", "--leave-out", "ss02", "--unseen", other, "--every", "2")
+    options = ["--versions", str(versions), "--every", "2"]
+    unseen = f"koniq10k={releases.koniq10k(tmp_path / 'koniq10k')}"
+    without = ["--leave-out", "ss02", "--unseen", unseen]
+    folder = run("train", "no-ss02", *options, *without, "--teachers", str(teacher / "apart"), str(other / "apart"))
+    without = json.loads((folder / "result.json").read_text())
     assert without["photos"]["train"] + without["photos"]["validation"] < 60
     assert list(without["unseen"]) == ["ss02", "koniq10k"]
-    for checkpoints in without["unseen"].values():
-        assert set(checkpoints) == {"checkpoint", "checkpoint-run0"}
-        assert all(-1 <= figures["srcc"] <= 1 and figures["rmse"] > 0 for figures in checkpoints.values())
-
+    for figures in (without["validation"], *without["unseen"].values()):
+        assert set(figures) == {"teachers", "student"}
+        assert all(-1 <= figure["srcc"] <= 1 and figure["rmse"] > 0 for figure in figures.values())
     made = set(versions.iterdir())
 
-    student = tmp_path / "student"
-    whole = ["--runs", "2", "--interval-from", str(tmp_path / "no-ss02" / "result.json")]
-    result = run("student", *whole)
-    assert set(versions.iterdir()) == made
-    assert len(result["logs"]) == 3
+    both = ["--teachers", str(teacher / "apart"), str(teacher / "one-scale")]
+    student = run("train", "student", *options, *both, "--interval-from", str(folder / "result.json"))
+    assert made < set(versions.iterdir())  # the scores of another teacher, and no other versions
+    assert len(list(versions.glob("*.arrow"))) == 1
     distances = list(without["unseen_distances"].values())
+    result = json.loads((student / "result.json").read_text())
     assert result["interval_half_width"] == pytest.approx(np.quantile(distances, 0.9), abs=1e-5)
-    first, second, average, last = (
-        load_file(student / name / "model.safetensors")
-        for name in ("checkpoint-run0", "checkpoint-run1", "checkpoint-average", "checkpoint")
-    )
-    backbone, head = "backbone.encoder.top_conv.weight", "head.hidden.weight"
-    assert not torch.equal(first[backbone], second[backbone])
-    expected = (first[backbone].float() + second[backbone].float()) / 2
-    torch.testing.assert_close(average[backbone].float(), expected, atol=1e-4, rtol=1e-3)
-    assert all(not torch.equal(average[name], last[name]) for name in (backbone, head))
-    assert last[head].dtype == torch.float16
-    score = Scorer.from_pretrained(student / "checkpoint")(photos[0])
-    assert 0 <= score.percentile <= 100
+    weights = load_file(student / "checkpoint" / "model.safetensors")
+    ends = [load_file(teacher / stage / "model.safetensors") for stage in ("apart", "one-scale")]
+    frozen, trained = "backbone.embeddings.convolution.weight", "head.hidden.weight"
+    assert torch.equal(weights[frozen], ends[0][frozen])
+    assert weights[trained].dtype == torch.float16
+    mean = sum(end[trained].float() for end in ends) / 2
+    assert 0 < (weights[trained].float() - mean).abs().max() < (ends[0][trained] - ends[1][trained]).abs().max()
+    assert 0 <= Scorer.from_pretrained(student / "checkpoint")(photos[0]).percentile <= 100
 
-    shutil.rmtree(student / "run1")
-    assert run("student", *whole, "--resume")["validation"] == result["validation"]
     with pytest.raises(FileExistsError, match="already holds a model"):
-        run("student", *whole)
+        run("train", "student", *options, *both)
+    small = ["--teachers", str(other / "apart")]
+    with pytest.raises(ValueError, match="to start from, found none"):
+        run("train", "small", *options, *small)
