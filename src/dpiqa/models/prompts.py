@@ -96,11 +96,17 @@ def load_text_model(source: str | os.PathLike[str], **hub_options: Any) -> tuple
         **hub_options: `revision`, `cache_dir`, `token`, `local_files_only`.
 
     Raises:
-        OSError: When there is no such checkpoint.
+        OSError: When there is no such checkpoint, or it has no tokenizer.
     """
     from transformers import AutoTokenizer, CLIPTextModelWithProjection
 
-    tokenizer = AutoTokenizer.from_pretrained(source, **hub_options)
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(source, **hub_options)
+    except ValueError as error:
+        raise OSError(
+            f"{source} has no tokenizer that can be read: expected a CLIP text model and its tokenizer "
+            "(tokenizer.json, or vocab.json and merges.txt) in one place, such as openai/clip-vit-large-patch14."
+        ) from error
     return tokenizer, CLIPTextModelWithProjection.from_pretrained(source, **hub_options).eval()
 
 
