@@ -60,3 +60,5 @@ class TestEncodePrompts:
             encode_prompts(["a"], *text_model, text_features="raw")
         with pytest.raises(ValueError, match="no prompt"):
             encode_prompts([], *text_model)
+        with pytest.raises(TypeError, match=r"got one string: write \['sharp'\]"):
+            encode_prompts("sharp", *text_model)

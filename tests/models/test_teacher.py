@@ -332,6 +332,10 @@ class TestFromStableDiffusion:
         with pytest.raises(ValueError, match=r"\(2, 24\), got \(2, 32\)"):
             DPIQAModel.from_stable_diffusion(stable_diffusion, text_model=clip, prompts=["a", "b"], **self.SIZES)
 
+    def test_one_string_is_no_list_of_prompts(self):
+        with pytest.raises(TypeError, match="got one string"):
+            DPIQAModel.from_stable_diffusion("nothing is loaded", prompts="sharp")
+
     def test_prompts_and_embeddings_together_are_an_error(self, stable_diffusion):
         with pytest.raises(ValueError, match="not both"):
             DPIQAModel.from_stable_diffusion(stable_diffusion, prompts=["a"], prompt_embeddings=torch.zeros(1, 24))

@@ -19,7 +19,7 @@ from .configuration_dpiqa import DPIQAConfig
 from .decoder_dpiqa import QualityFeatureDecoder
 from .output_dpiqa import DPIQAOutput
 from .pretrained_dpiqa import DPIQAPreTrainedModel
-from .prompts import PromptGrid, encode_prompts, load_text_model
+from .prompts import PromptGrid, check_prompts, encode_prompts, load_text_model
 
 if TYPE_CHECKING:
     from diffusers import AutoencoderKL, AutoencoderTiny, UNet2DConditionModel
@@ -152,10 +152,15 @@ class DPIQAModel(DPIQAPreTrainedModel):
 
         Raises:
             OSError: When a part is missing.
-            ValueError: When the parts do not fit together.
+            TypeError: When `prompts` is one string.
+            ValueError: When the parts do not fit together, or prompts and embeddings are both given.
         """
         from diffusers import AutoencoderKL, UNet2DConditionModel
 
+        grid = PromptGrid() if prompts is None else prompts
+        check_prompts(grid)
+        if prompts is not None and prompt_embeddings is not None:
+            raise ValueError("Give prompts or prompt_embeddings, not both.")
         hub_options = hub_options or {}
         missing = [part for part in ("vae", "unet") if not os.path.isdir(os.path.join(stable_diffusion, part))]
         if os.path.isdir(stable_diffusion) and missing:
@@ -166,13 +171,10 @@ class DPIQAModel(DPIQAPreTrainedModel):
         autoencoder = autoencoder_class.from_pretrained(stable_diffusion, subfolder="vae", **load)
         unet = UNet2DConditionModel.from_pretrained(stable_diffusion, subfolder="unet", **load)
         if prompt_embeddings is None:
-            grid = PromptGrid() if prompts is None else prompts
             if isinstance(grid, PromptGrid):
                 kwargs["prompt_grid"] = grid.to_dict()
             tokenizer, text = load_text_model(text_model, **hub_options)
             prompt_embeddings = encode_prompts(list(grid), tokenizer, text, text_features=text_features)
-        elif prompts is not None:
-            raise ValueError("Give prompts or prompt_embeddings, not both.")
         config = DPIQAConfig(
             autoencoder_type=autoencoder_class.__name__,
             autoencoder_config=_init_config(autoencoder),
