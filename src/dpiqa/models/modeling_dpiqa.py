@@ -41,6 +41,26 @@ class TextAdapter(nn.Module):
         """The context of cross-attention: (num_prompts, prompt_size)."""
         return self.prompt_embeddings + self.gamma * self.fc2(F.gelu(self.fc1(self.prompt_embeddings)))
 
+    def check_embeddings(self, prompt_embeddings: torch.Tensor) -> None:
+        """Checks what is to take the place of the prompt embeddings.
+
+        Raises:
+            ValueError: When the shape is another or a value is not finite.
+        """
+        expected, found = tuple(self.prompt_embeddings.shape), tuple(prompt_embeddings.shape)
+        if found != expected:
+            raise ValueError(
+                f"Expected prompt embeddings of shape (num_prompts, cross_attention_dim) = {expected}, got {found}. "
+                "Stable Diffusion 1 takes the text features of a CLIP ViT-L/14 (768 wide), Stable Diffusion 2 those "
+                "of an OpenCLIP ViT-H/14 (1024 wide)."
+            )
+        not_finite = int((~prompt_embeddings.isfinite()).any(dim=1).sum())
+        if not_finite:
+            raise ValueError(
+                f"Expected finite prompt embeddings, got NaN or infinity in {not_finite} of {len(prompt_embeddings)} "
+                "rows: compute them again, in float32."
+            )
+
 
 class DPIQAModel(DPIQAPreTrainedModel):
     """Blind image quality assessment with the prior of a pretrained Stable Diffusion: the teacher.
@@ -199,13 +219,7 @@ class DPIQAModel(DPIQAPreTrainedModel):
         Raises:
             ValueError: When the shape is another or a value is not finite.
         """
-        expected = tuple(self.text_adapter.prompt_embeddings.shape)
-        if tuple(prompt_embeddings.shape) != expected or not prompt_embeddings.isfinite().all():
-            raise ValueError(
-                f"Expected finite prompt embeddings of shape (num_prompts, cross_attention_dim) = {expected}, got "
-                f"{tuple(prompt_embeddings.shape)}. Stable Diffusion 1 takes the text features of a CLIP ViT-L/14 "
-                "(768 wide), Stable Diffusion 2 those of an OpenCLIP ViT-H/14 (1024 wide)."
-            )
+        self.text_adapter.check_embeddings(prompt_embeddings)
         self.text_adapter.prompt_embeddings.copy_(prompt_embeddings)
 
     def save_pretrained(self, *args: Any, **kwargs: Any) -> None:
