@@ -13,7 +13,7 @@ from matplotlib.axes import Axes
 from matplotlib.patches import Circle, Ellipse, FancyArrowPatch, FancyBboxPatch, Polygon, Rectangle
 
 from dpiqa import DPIQAConfig, DPIQAStudentConfig, bundled_checkpoint
-from dpiqa.models.modeling_dpiqa_student import BACKBONE_STRIDE
+from dpiqa.models.configuration_dpiqa import BACKBONE_STRIDE
 
 ASSETS = Path(__file__).parent / "assets"
 INK, LINE, PAPER = "#1f2430", "#5b6472", "#f5f6f8"  # a light card, which reads well on a light and on a dark page

@@ -75,11 +75,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--output", type=Path, default=Path("tiny"), help="folder to write to")
     parser.add_argument("--data", help="your photos and ratings, as `dpiqa train --data` takes them")
+    parser.add_argument("--mos-range", nargs=2, metavar=("LOW", "HIGH"), help="ends of your rating scale, such as 1 5")
     parser.add_argument("--photos", type=int, default=1000, help="sample photos to make")
     parser.add_argument("--epochs", type=int, default=6)
     arguments = parser.parse_args()
     output = arguments.output
-    data = arguments.data or make_rated_photos(output / "photos", arguments.photos)
+    if arguments.mos_range and not arguments.data:
+        parser.error("--mos-range belongs to --data: the sample photos are rated from 0 to 1")
+    data = ["--data", arguments.data or make_rated_photos(output / "photos", arguments.photos)]
+    data += ["--mos-range", *arguments.mos_range] if arguments.mos_range else []
 
     # With a Stable Diffusion at hand it is `dpiqa train teacher --stable-diffusion`, and this start is not needed.
     start = output / "start"
@@ -89,10 +93,10 @@ def main() -> None:
     recipe += ["--plcc-weight", "1", "--overwrite"]
     teacher, student = output / "teacher", output / "student"
     rates = ["--learning-rate", "2e-4", "--head-learning-rate", "1e-3"]
-    dpiqa("train", "teacher", "--data", data, "--model", start, "--output", teacher, *rates, *recipe)
+    dpiqa("train", "teacher", *data, "--model", start, "--output", teacher, *rates, *recipe)
     network = ["--backbone", "efficientnet-lite0", "--head", "pooled", "--image-size", str(SIZE)]
     rates = ["--learning-rate", "1e-3"]
-    dpiqa("train", "distill", "--data", data, "--teacher", teacher, *network, "--output", student, *rates, *recipe)
+    dpiqa("train", "distill", *data, "--teacher", teacher, *network, "--output", student, *rates, *recipe)
     if not arguments.data:
         for model in (teacher, student):
             options = ["--model", model, "--output", f"{model}.csv", "--overwrite", "--backend", "torch"]

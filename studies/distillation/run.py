@@ -15,6 +15,7 @@ from __future__ import annotations
 import argparse
 import itertools
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -108,7 +109,9 @@ def train(
 
 
 def read_rows(path: Path) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+    """The last row of each model and seed: a teacher whose run ended before it was saved is trained again."""
+    rows = [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+    return list({(row["model"], row["seed"]): row for row in rows}.values())
 
 
 def main(arguments: argparse.Namespace) -> None:
@@ -135,7 +138,7 @@ def main(arguments: argparse.Namespace) -> None:
         if arguments.teacher:
             return arguments.teacher
         best = arguments.output / "teacher"
-        if (best / "model.safetensors").exists():
+        if best.exists():
             return best
         set_seed(0)
         teacher = small_teacher(arguments.taesd)
@@ -153,8 +156,10 @@ def main(arguments: argparse.Namespace) -> None:
             **batches,
         )
         report("teacher", 0, trainer, encoded)
-        processor.save_pretrained(best)
-        trainer.save_model(str(best))
+        unfinished = best.with_name("teacher.unfinished")
+        processor.save_pretrained(unfinished)
+        trainer.save_model(str(unfinished))
+        os.replace(unfinished, best)
         return best
 
     def targets() -> TeacherTargets:

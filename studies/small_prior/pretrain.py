@@ -16,13 +16,14 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
+import shutil
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from accelerate import Accelerator
-from accelerate.utils import ProjectConfiguration
 from diffusers.optimization import get_cosine_schedule_with_warmup
 from diffusers.training_utils import EMAModel
 from parts import (
@@ -137,18 +138,43 @@ def held_out_losses(
     return result
 
 
+def states_in(folder: Path) -> list[Path]:
+    """The saved states of the training, the last one last."""
+    return sorted(folder.glob("checkpoint_*"), key=lambda path: int(path.name.rpartition("_")[2]))
+
+
+def save_state(accelerator: Accelerator, folder: Path, step: int) -> None:
+    """Saves the state of the training, whole or not at all, and then removes those before it."""
+    before = states_in(folder)
+    accelerator.save_state(str(folder / "unfinished"))
+    os.replace(folder / "unfinished", folder / f"checkpoint_{step}")
+    for state in before:
+        shutil.rmtree(state)
+
+
+def save_part(part: Any, folder: Path) -> None:
+    """Saves a part of the prior over an older one, every file whole or not at all."""
+    unfinished = folder.with_name(f"{folder.name}.unfinished")
+    part.save_pretrained(unfinished)
+    for path in unfinished.iterdir():
+        os.replace(path, folder / path.name)
+    unfinished.rmdir()
+
+
 def main(arguments: argparse.Namespace) -> None:
     output = arguments.output
+    states = states_in(output / "checkpoints")
     torch.backends.mkldnn.conv.fp32_precision = "bf16"  # for the autoencoder, on CPUs that have it
     autoencoder, scheduler = load_autoencoder(arguments.taesd), make_scheduler()
     torch.manual_seed(arguments.seed)
     unet = make_unet()
-    if not (output / "vae").exists():
-        # What the latents are computed by is that of the teachers, so that they share them.
-        autoencoder.save_pretrained(output / "vae")
+    # At every start, as the one before may have been cut off here. What the latents are computed by is that of the
+    # teachers, so that they share them.
+    autoencoder.save_pretrained(output / "vae")
+    scheduler.save_pretrained(output / "scheduler")
+    save_file({"prompt_embeddings": encode_sentences(list(GRID))}, output / "prompt_embeddings.safetensors")
+    if not states:
         unet.save_pretrained(output / "unet")
-        scheduler.save_pretrained(output / "scheduler")
-        save_file({"prompt_embeddings": encode_sentences(list(GRID))}, output / "prompt_embeddings.safetensors")
     teacher = untrained_teacher(output)
     teacher.autoencoder.to(memory_format=torch.channels_last)
     cache = AutoencoderLatents(teacher, make_processor(), arguments.latents or output / "latents")
@@ -163,18 +189,13 @@ def main(arguments: argparse.Namespace) -> None:
     optimizer = torch.optim.AdamW(unet.parameters(), arguments.learning_rate, weight_decay=0.01)
     schedule = get_cosine_schedule_with_warmup(optimizer, arguments.steps // 20, arguments.steps)
     average = EMAModel(unet.parameters(), decay=0.999, use_ema_warmup=True, power=2 / 3)
-    accelerator = Accelerator(
-        mixed_precision="bf16",
-        project_config=ProjectConfiguration(str(output), automatic_checkpoint_naming=True, total_limit=1),
-    )
+    accelerator = Accelerator(mixed_precision="bf16")
     unet, optimizer, schedule = accelerator.prepare(unet, optimizer, schedule)
     average.to(accelerator.device)
     accelerator.register_for_checkpointing(average)
-    states = sorted((output / "checkpoints").glob("checkpoint_*"), key=lambda path: int(path.name.rpartition("_")[2]))
     first = 0
     if states:
         accelerator.load_state(str(states[-1]))
-        accelerator.project_configuration.iteration = int(states[-1].name.rpartition("_")[2]) + 1
         first = schedule.scheduler.last_epoch
     losses = []
     for step in tqdm(range(first, arguments.steps), initial=first, total=arguments.steps):
@@ -196,9 +217,9 @@ def main(arguments: argparse.Namespace) -> None:
             average.store(unet.parameters())
             average.copy_to(unet.parameters())
             figures = held_out_losses(unet, scheduler, *held_out, embeddings)
-            accelerator.unwrap_model(unet).save_pretrained(output / "unet")
+            save_part(accelerator.unwrap_model(unet), output / "unet")
             average.restore(unet.parameters())
-            accelerator.save_state()
+            save_state(accelerator, output / "checkpoints", step + 1)
             line = {"step": step + 1, "train loss": float(np.mean(losses)), **figures}
             losses = []
             with (output / "log.jsonl").open("a") as file:

@@ -137,3 +137,13 @@ def test_from_nothing_to_a_tiny_teacher_and_its_student(tmp_path, monkeypatch, c
         assert len(rows) == 40
         assert all(math.isfinite(float(row["score"])) for row in rows)
     assert "$ dpiqa train distill" in capsys.readouterr().out
+
+
+def test_the_tiny_teacher_of_own_photos_knows_their_scale(tmp_path, table, monkeypatch):
+    example, commands = load_example("tiny_teacher"), []
+    monkeypatch.setattr(example, "dpiqa", lambda *words: commands.append(words))
+    own = ["--data", table, "--mos-range", "1", "5"]
+    monkeypatch.setattr(sys, "argv", ["tiny_teacher.py", "--output", str(tmp_path / "tiny"), *own])
+    example.main()
+    assert [words[:2] for words in commands] == [("train", "teacher"), ("train", "distill")]
+    assert all(list(words[2:7]) == own for words in commands)

@@ -34,6 +34,11 @@ def test_the_scores_are_those_of_the_scorers(explain, teacher, tiny_scorer, phot
     assert explanation.student_score.quality_map.shape == (2, 2)
 
 
+def test_photo_and_teacher_have_their_names(teacher, tiny_scorer, photo, save):
+    explanation = explain_photo(save(photo, "photo.png"), teacher, tiny_scorer)
+    assert (explanation.photo_name, explanation.teacher_name) == ("photo.png", "memory")
+
+
 def test_nothing_stays_in_the_teacher(explain, teacher, tiny_scorer):
     before = num_hooks(teacher)
     explain(teacher)

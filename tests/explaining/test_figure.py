@@ -12,7 +12,7 @@ from dpiqa import Score
 from dpiqa.explaining.attention import PromptAttention, WordAttention
 from dpiqa.explaining.explanation import Explanation
 from dpiqa.explaining.feature_pictures import principal_colours
-from dpiqa.explaining.figure import draw_explanation
+from dpiqa.explaining.figure import draw_explanation, save_explanation
 from dpiqa.explaining.sheet import percent
 
 
@@ -34,6 +34,8 @@ def explanation():
         ),
         num_prompts=42,
         student_score=Score(0.61, quality_map=np.array([[0.5, 0.7]], np.float32)),
+        photo_name="holiday.jpg",
+        teacher_name="runs/teacher",
     )
 
 
@@ -44,6 +46,8 @@ def texts(figure: Figure) -> str:
 def test_it_says_what_it_shows(explanation):
     said = texts(draw_explanation(explanation))
     for part in (
+        "holiday.jpg",
+        "The teacher is runs/teacher",
         "teacher: 0.42",
         "better than 33 %",
         "student: 0.61",
@@ -63,6 +67,15 @@ def test_the_five_distortion_words_with_the_most_attention_are_shown(explanation
     assert sum(text.startswith("$g$") and text.endswith("…") for text in shown) == 1
 
 
+def test_long_names_are_cut_inside_and_odd_characters_drawn_as_such(explanation, tmp_path):
+    odd = replace(explanation, photo_name=f"a\n\udcff{'写' * 99}.jpg", teacher_name=f"runs/{'a' * 200}/teacher")
+    said = texts(draw_explanation(odd)).splitlines()
+    assert any(text.startswith("a\ufffd\ufffd写") and text.endswith("写.jpg") and len(text) == 50 for text in said)
+    assert any(text.startswith("The teacher is runs/a") and text.endswith("a/teacher") for text in said)
+    save_explanation(odd, tmp_path / "explain.png")
+    assert (tmp_path / "explain.png").stat().st_size > 10_000
+
+
 def test_prompts_without_words_are_said_to_be_left_out(explanation):
     said = texts(draw_explanation(replace(explanation, attention=None)))
     assert "The attention to the 42 prompts is left out" in said
@@ -71,7 +84,12 @@ def test_prompts_without_words_are_said_to_be_left_out(explanation):
 
 @pytest.mark.parametrize(
     "change",
-    [{}, {"photo": Image.new("RGB", (160, 90))}, {"photo": Image.new("RGB", (1000, 50))}, {"attention": None}],
+    [
+        {},
+        {"photo": Image.new("RGB", (160, 90)), "photo_name": "W" * 99, "teacher_name": "w" * 99},
+        {"photo": Image.new("RGB", (1000, 50))},
+        {"attention": None},
+    ],
     ids=["portrait", "landscape", "panorama", "unknown words"],
 )
 def test_texts_stay_on_the_sheet_and_apart(explanation, change):

@@ -292,11 +292,14 @@ class TestConvertCheckpoint:
         for part in ("unexpected QFD.conv9.weight", "nothing for decoder.mlp.2.bias", "gamma (5,) does not fit"):
             assert part in said(result)
 
-    def test_embeddings_of_another_width_are_an_error(self, convert, weights, tmp_path):
-        np.save(tmp_path / "wide.npy", np.zeros((7, 25), np.float32))
-        result, _ = convert(weights, embeddings=tmp_path / "wide.npy")
+    @pytest.mark.parametrize(
+        ("width", "value", "message"), [(25, 0, "got (7, 25)"), (24, np.nan, "NaN or infinity in 7 of 7 rows")]
+    )
+    def test_embeddings_that_do_not_fit_are_an_error(self, convert, weights, tmp_path, width, value, message):
+        np.save(tmp_path / "odd.npy", np.full((7, width), value, np.float32))
+        result, _ = convert(weights, embeddings=tmp_path / "odd.npy")
         assert result.exit_code == 2
-        assert "(7, 25)" in result.output
+        assert message in said(result)
 
     def test_a_pickle_with_code_in_it_is_refused(self, tmp_path):
         torch.save({"gamma": Path("x")}, tmp_path / "evil.pth")

@@ -26,6 +26,14 @@ def text_model(tmp_path_factory):
     return load_text_model(teachers.save_clip(tmp_path_factory.mktemp("clip")))
 
 
+def test_a_text_model_without_its_tokenizer_is_an_error(tmp_path):
+    folder = teachers.save_clip(tmp_path / "clip")
+    for name in ("tokenizer.json", "tokenizer_config.json", "vocab.json", "merges.txt"):
+        (folder / name).unlink()
+    with pytest.raises(OSError, match=r"clip has no tokenizer that can be read: expected a CLIP text model and its"):
+        load_text_model(folder)
+
+
 class TestEncodePrompts:
     def test_projected_features_are_not_normalised(self, text_model):
         tokenizer, model = text_model
@@ -52,3 +60,5 @@ class TestEncodePrompts:
             encode_prompts(["a"], *text_model, text_features="raw")
         with pytest.raises(ValueError, match="no prompt"):
             encode_prompts([], *text_model)
+        with pytest.raises(TypeError, match=r"got one string: write \['sharp'\]"):
+            encode_prompts("sharp", *text_model)

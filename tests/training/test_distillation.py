@@ -39,6 +39,16 @@ def targets(tmp_path, teacher, processor):
     return TeacherTargets(teacher, processor, tmp_path / "feature-maps", dtype=torch.float32)
 
 
+@pytest.fixture
+def progress_bars():
+    """Bars of transformers, which commands that another test called may have turned off, and which stay off then."""
+    were_on = logging.is_progress_bar_enabled()
+    logging.enable_progress_bar()
+    yield
+    if not were_on:
+        logging.disable_progress_bar()
+
+
 class TestTargets:
     def test_they_are_what_the_teacher_says(self, targets, teacher, rows, tiny_processor, processor):
         photos = PhotoDataset(rows["train"], tiny_processor, cache=targets)
@@ -58,8 +68,8 @@ class TestTargets:
         again.fill(rows["train"], ["original", "mirrored"])
         assert again.computed == 12
 
+    @pytest.mark.usefixtures("progress_bars")
     def test_the_progress_bar_says_what_is_computed(self, targets, rows, capsys):
-        logging.enable_progress_bar()  # which commands that another test called turn off
         targets.fill(rows["test"].select([0]))
         assert "teacher feature map: 100%" in capsys.readouterr().err
 

@@ -36,6 +36,17 @@ def test_one_that_was_cut_off_before_its_last_files_is_passed_over(run):
     assert newest_whole_checkpoint(run).name == "checkpoint-2"
 
 
+def test_the_best_one_is_found_where_the_run_was_moved_to(train, tmp_path):
+    options = {"max_steps": -1, "num_train_epochs": 2, "save_strategy": "epoch", "eval_strategy": "epoch"}
+    options["load_best_model_at_end"] = True
+    best = train(**options).state.best_model_checkpoint
+    (tmp_path / "moved").mkdir()
+    moved = (tmp_path / "run").rename(tmp_path / "moved" / "run")
+    resume = prepare_output(moved, overwrite=False, resume="last")
+    state = train(resume=resume, output_dir=str(moved), **options).state
+    assert state.best_model_checkpoint == best.replace(str(tmp_path / "run"), str(moved))
+
+
 def test_without_a_whole_one_it_is_said_what_is_wrong(run, tmp_path):
     truncate(run / "checkpoint-2" / "model.safetensors")
     truncate(run / "checkpoint-4" / "optimizer.pt")

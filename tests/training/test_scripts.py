@@ -235,6 +235,12 @@ class TestTeacher:
             run("teacher", *common, "--max-steps", 1, "--model", tiny_teacher, "-o", tmp_path / "teacher")
         assert not (tmp_path / "teacher" / "latents").exists()
 
+    def test_a_size_that_the_student_cannot_take_is_said_before_feature_maps(self, tmp_path, common, tiny_teacher):
+        student = ("--backbone", "efficientnet-lite0", "--head", "pooled", "--image-size", 8)
+        with pytest.raises(ValueError, match="at least 32 pixels, got 8x8"):
+            run("distill", *common, "--teacher", tiny_teacher, *student, "-o", tmp_path / "student")
+        assert not (tmp_path / "student" / "feature-maps").exists()
+
     def test_a_whole_teacher_in_place_of_old_updates_is_the_one_that_scores(self, tmp_path, common, tiny_teacher):
         old = tmp_path / "old"
         old.mkdir()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -13,7 +14,7 @@ import torch
 from PIL import Image
 
 from ..models.configuration_dpiqa import DPIQAConfig
-from ..models.images import ImageSource, open_image
+from ..models.images import ImageSource, describe, open_image
 from ..models.modeling_dpiqa import DPIQAModel
 from ..models.prompts import PromptGrid
 from ..scoring.score import Score
@@ -36,6 +37,8 @@ class Explanation:
             words are not known.
         num_prompts: How many prompts there are.
         student_score: The student's, with its `quality_map`.
+        photo_name: Name of the photo's file, or the kind of object that it was given as.
+        teacher_name: Folder or Hub id of the teacher, or "memory".
     """
 
     photo: Image.Image
@@ -44,6 +47,8 @@ class Explanation:
     attention: PromptAttention | None
     num_prompts: int
     student_score: Score
+    photo_name: str
+    teacher_name: str
 
 
 def explain_photo(photo: ImageSource, teacher: Scorer, student: Scorer) -> Explanation:
@@ -77,6 +82,8 @@ def explain_photo(photo: ImageSource, teacher: Scorer, student: Scorer) -> Expla
         None if grid is None else PromptAttention.by_word(mean_attention(layers), grid),
         teacher.config.num_prompts,
         student(photo, return_map=True),
+        os.path.basename(describe(photo)),
+        teacher.backend.source,
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import math
 import os
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -54,6 +55,7 @@ def draw_explanation(explanation: Explanation) -> Figure:
     if attention is not None:
         columns = max(columns, 1 + len(attention.qualities.words), 1 + len(_most_attended(attention.distortions)))
     sheet = Sheet(explanation.photo, 1 if attention is None else 3, columns)
+    sheet.title(explanation.photo_name, f"The teacher is {explanation.teacher_name}")
     _draw_scores(sheet, explanation)
     _draw_features(sheet, explanation)
     if attention is None:
@@ -74,7 +76,10 @@ def save_explanation(explanation: Explanation, path: str | os.PathLike[str]) -> 
         OSError: When the file cannot be written.
     """
     picture = io.BytesIO()
-    draw_explanation(explanation).savefig(picture, format="png", dpi=_DPI)
+    with warnings.catch_warnings():
+        # The name of a photo may be in letters that matplotlib's font does not have: it draws boxes in their place.
+        warnings.filterwarnings("ignore", "Glyph .* missing from font", UserWarning)
+        draw_explanation(explanation).savefig(picture, format="png", dpi=_DPI)
     write_whole(Path(path), picture.getvalue())
 
 

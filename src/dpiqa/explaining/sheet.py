@@ -14,10 +14,10 @@ from PIL import Image
 # Inches. A panel is as wide as this, and as high as the photo's shape asks for, within limits.
 _WIDTH, _LOWEST, _HIGHEST = 2.2, 1.3, 3.9
 _GAP, _MARGIN, _HEADING, _TITLE, _BELOW = 0.2, 0.3, 0.65, 0.28, 0.6
-_FOOTER = 0.25
+_TOP, _FOOTER = 0.75, 0.25
 # Points.
-_LARGE, _MIDDLE, _SMALL = 13, 10.5, 9
-_LONGEST_TITLE = 26
+_LARGEST, _LARGE, _MIDDLE, _SMALL = 16, 13, 10.5, 9
+_LONGEST_TITLE, _LONGEST_NAME = 26, 50
 _INK, _GREY = "#1f2430", "#5b6472"
 
 
@@ -37,8 +37,17 @@ class Sheet:
         self._photo_size = photo.size
         self._panel_height = float(np.clip(_WIDTH * photo.height / photo.width, _LOWEST, _HIGHEST))
         self._row_height = _HEADING + _TITLE + self._panel_height + _BELOW
-        self._size = (2 * _MARGIN + columns * (_WIDTH + _GAP) - _GAP, 2 * _MARGIN + _FOOTER + rows * self._row_height)
+        height = 2 * _MARGIN + _TOP + rows * self._row_height + _FOOTER
+        self._size = (2 * _MARGIN + columns * (_WIDTH + _GAP) - _GAP, height)
         self.figure = Figure(figsize=self._size, facecolor="white")
+
+    def title(self, name: str, note: str) -> None:
+        """Writes over all rows what the sheet is of."""
+        top = self._size[1] - _MARGIN
+        name = shortened(name, _LONGEST_NAME, end=_LONGEST_NAME // 2)
+        note = shortened(note, 2 * _LONGEST_NAME, end=_LONGEST_NAME)
+        self._text(_MARGIN, top, name, size=_LARGEST, weight="bold", va="top")
+        self._text(_MARGIN, top - 0.33, note, size=_MIDDLE, color=_GREY, va="top")
 
     def heading(self, row: int, column: int, title: str, explanation: str) -> None:
         """Writes over a row, from a column on, what its panels show."""
@@ -95,7 +104,7 @@ class Sheet:
 
     def _cell(self, row: int, column: int) -> tuple[float, float]:
         """Left and top of a cell, from the lower left of the sheet."""
-        return _MARGIN + column * (_WIDTH + _GAP), self._size[1] - _MARGIN - row * self._row_height
+        return _MARGIN + column * (_WIDTH + _GAP), self._size[1] - _MARGIN - _TOP - row * self._row_height
 
     def _panel(self, row: int, column: int) -> tuple[float, float]:
         """Left and bottom of the panel in a cell."""
@@ -126,9 +135,10 @@ def percent(fraction: float) -> str:
     return f"{100 * fraction:+.{digits}f} %".replace("-", "\N{MINUS SIGN}")
 
 
-def shortened(text: str, length: int) -> str:
-    """A text that is not longer than this many characters."""
-    return text if len(text) <= length else f"{text[: length - 1]}…"
+def shortened(text: str, length: int, end: int = 0) -> str:
+    """A text of printable characters, not longer than this many; its last `end` characters stay."""
+    text = "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in text)
+    return text if len(text) <= length else f"{text[: length - 1 - end]}…{text[len(text) - end :]}"
 
 
 __all__ = ["Sheet", "percent", "shortened"]

@@ -109,11 +109,7 @@ def convert_checkpoint(
         with torch.device("meta"):
             model = DPIQAModel(config)
         weights = convert_teacher_state_dict(published, model)
-        expected = tuple(model.text_adapter.prompt_embeddings.shape)
-        if tuple(rows.shape) != expected:
-            raise ValueError(
-                f"Expected prompt embeddings of shape (num_prompts, {expected[1]}), got {tuple(rows.shape)}."
-            )
+        model.text_adapter.check_embeddings(rows)
         weights["text_adapter.prompt_embeddings"] = rows
     weights = {key: value.float() if value.is_floating_point() else value for key, value in weights.items()}
     model.load_state_dict(weights, assign=True)

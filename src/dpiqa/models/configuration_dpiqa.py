@@ -25,6 +25,8 @@ _EFFICIENTNET_LITE = {
     "efficientnet-lite2": (1.1, (1, 3, 3, 4, 4, 5, 1)),
 }
 BACKBONES = (*_EFFICIENTNET, *_EFFICIENTNET_LITE)
+# Pixels per position of their features along a side.
+BACKBONE_STRIDE = 32
 
 
 @strict
@@ -184,6 +186,20 @@ class DPIQAStudentConfig(_QualityConfig):
             "hidden_size": 512 if kwargs.get("head") == "spatial" else 256,
         }
         return cls(**(defaults | kwargs))
+
+    def check_size(self, height: int, width: int) -> None:
+        """Checks the sides of an input, in pixels.
+
+        Raises:
+            ValueError: When one is under 32, or the spatial head has another `image_size`.
+        """
+        if height < BACKBONE_STRIDE or width < BACKBONE_STRIDE:
+            raise ValueError(f"The student takes sides of at least {BACKBONE_STRIDE} pixels, got {height}x{width}.")
+        if self.head == "spatial" and (height, width) != (self.image_size, self.image_size):
+            raise ValueError(
+                f"The spatial head takes {self.image_size}x{self.image_size} pixels only, got {height}x{width}. "
+                "Resize with the checkpoint's DPIQAImageProcessor, or use the pooled head for other sizes."
+            )
 
 
 @strict

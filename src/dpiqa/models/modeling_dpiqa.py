@@ -19,7 +19,7 @@ from .configuration_dpiqa import DPIQAConfig
 from .decoder_dpiqa import QualityFeatureDecoder
 from .output_dpiqa import DPIQAOutput
 from .pretrained_dpiqa import DPIQAPreTrainedModel
-from .prompts import PromptGrid, encode_prompts, load_text_model
+from .prompts import PromptGrid, check_prompts, encode_prompts, load_text_model
 
 if TYPE_CHECKING:
     from diffusers import AutoencoderKL, AutoencoderTiny, UNet2DConditionModel
@@ -40,6 +40,26 @@ class TextAdapter(nn.Module):
     def forward(self) -> torch.Tensor:
         """The context of cross-attention: (num_prompts, prompt_size)."""
         return self.prompt_embeddings + self.gamma * self.fc2(F.gelu(self.fc1(self.prompt_embeddings)))
+
+    def check_embeddings(self, prompt_embeddings: torch.Tensor) -> None:
+        """Checks what is to take the place of the prompt embeddings.
+
+        Raises:
+            ValueError: When the shape is another or a value is not finite.
+        """
+        expected, found = tuple(self.prompt_embeddings.shape), tuple(prompt_embeddings.shape)
+        if found != expected:
+            raise ValueError(
+                f"Expected prompt embeddings of shape (num_prompts, cross_attention_dim) = {expected}, got {found}. "
+                "Stable Diffusion 1 takes the text features of a CLIP ViT-L/14 (768 wide), Stable Diffusion 2 those "
+                "of an OpenCLIP ViT-H/14 (1024 wide)."
+            )
+        not_finite = int((~prompt_embeddings.isfinite()).any(dim=1).sum())
+        if not_finite:
+            raise ValueError(
+                f"Expected finite prompt embeddings, got NaN or infinity in {not_finite} of {len(prompt_embeddings)} "
+                "rows: compute them again, in float32."
+            )
 
 
 class DPIQAModel(DPIQAPreTrainedModel):
@@ -152,10 +172,15 @@ class DPIQAModel(DPIQAPreTrainedModel):
 
         Raises:
             OSError: When a part is missing.
-            ValueError: When the parts do not fit together.
+            TypeError: When `prompts` is one string.
+            ValueError: When the parts do not fit together, or prompts and embeddings are both given.
         """
         from diffusers import AutoencoderKL, UNet2DConditionModel
 
+        grid = PromptGrid() if prompts is None else prompts
+        check_prompts(grid)
+        if prompts is not None and prompt_embeddings is not None:
+            raise ValueError("Give prompts or prompt_embeddings, not both.")
         hub_options = hub_options or {}
         missing = [part for part in ("vae", "unet") if not os.path.isdir(os.path.join(stable_diffusion, part))]
         if os.path.isdir(stable_diffusion) and missing:
@@ -166,13 +191,10 @@ class DPIQAModel(DPIQAPreTrainedModel):
         autoencoder = autoencoder_class.from_pretrained(stable_diffusion, subfolder="vae", **load)
         unet = UNet2DConditionModel.from_pretrained(stable_diffusion, subfolder="unet", **load)
         if prompt_embeddings is None:
-            grid = PromptGrid() if prompts is None else prompts
             if isinstance(grid, PromptGrid):
                 kwargs["prompt_grid"] = grid.to_dict()
             tokenizer, text = load_text_model(text_model, **hub_options)
             prompt_embeddings = encode_prompts(list(grid), tokenizer, text, text_features=text_features)
-        elif prompts is not None:
-            raise ValueError("Give prompts or prompt_embeddings, not both.")
         config = DPIQAConfig(
             autoencoder_type=autoencoder_class.__name__,
             autoencoder_config=_init_config(autoencoder),
@@ -197,13 +219,7 @@ class DPIQAModel(DPIQAPreTrainedModel):
         Raises:
             ValueError: When the shape is another or a value is not finite.
         """
-        expected = tuple(self.text_adapter.prompt_embeddings.shape)
-        if tuple(prompt_embeddings.shape) != expected or not prompt_embeddings.isfinite().all():
-            raise ValueError(
-                f"Expected finite prompt embeddings of shape (num_prompts, cross_attention_dim) = {expected}, got "
-                f"{tuple(prompt_embeddings.shape)}. Stable Diffusion 1 takes the text features of a CLIP ViT-L/14 "
-                "(768 wide), Stable Diffusion 2 those of an OpenCLIP ViT-H/14 (1024 wide)."
-            )
+        self.text_adapter.check_embeddings(prompt_embeddings)
         self.text_adapter.prompt_embeddings.copy_(prompt_embeddings)
 
     def save_pretrained(self, *args: Any, **kwargs: Any) -> None:

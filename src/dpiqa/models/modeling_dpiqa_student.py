@@ -20,8 +20,6 @@ from .configuration_dpiqa import DPIQAStudentConfig
 from .output_dpiqa import DPIQAOutput
 from .pretrained_dpiqa import DPIQAPreTrainedModel
 
-BACKBONE_STRIDE = 32
-
 
 class DPIQAStudentBackbone(nn.Module):
     """EfficientNet or EfficientNet-Lite features on transformers' blocks, safe to fine-tune."""
@@ -73,7 +71,6 @@ class SpatialHead(nn.Module):
 
     def __init__(self, num_features: int, config: DPIQAStudentConfig):
         super().__init__()
-        self.image_size = config.image_size
         self.feature_size = config.feature_size
         self.conv_transpose = nn.ConvTranspose2d(
             num_features,
@@ -88,13 +85,6 @@ class SpatialHead(nn.Module):
         self.fc3 = nn.Linear(config.hidden_size, 1)
 
     def forward(self, features: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, None]:
-        side = self.image_size // BACKBONE_STRIDE
-        if features.shape[-2:] != (side, side):
-            height, width = (BACKBONE_STRIDE * length for length in features.shape[-2:])
-            raise ValueError(
-                f"The spatial head takes {self.image_size}x{self.image_size} pixels only, got about {height}x{width}. "
-                "Resize with the checkpoint's DPIQAImageProcessor, or use the pooled head for other sizes."
-            )
         feature_map = F.interpolate(F.relu(self.conv_transpose(features)), size=self.feature_size, mode="nearest")
         with without_autocast(features.device.type):
             hidden = F.relu(self.fc1(feature_map.flatten(1).to(self.fc1.weight.dtype)))
@@ -261,11 +251,11 @@ class DPIQAStudent(DPIQAPreTrainedModel):
             ValueError: When the shape is not (batch, 3, height, width), a side is under 32 pixels, or the spatial
                 head gets another size than `image_size`.
         """
-        if pixel_values.ndim != 4 or pixel_values.shape[1] != 3 or min(pixel_values.shape[2:]) < BACKBONE_STRIDE:
+        if pixel_values.ndim != 4 or pixel_values.shape[1] != 3:
             raise ValueError(
-                f"Expected pixel_values of shape (batch, 3, height, width) with sides of at least {BACKBONE_STRIDE}, "
-                f"got {tuple(pixel_values.shape)}."
+                f"Expected pixel_values of shape (batch, 3, height, width), got {tuple(pixel_values.shape)}."
             )
+        self.config.check_size(*pixel_values.shape[2:])
         if output_hidden_states is None:
             output_hidden_states = self.config.output_hidden_states
         # In the type of the weights, as the processor's pixels are float32 and a checkpoint need not be.

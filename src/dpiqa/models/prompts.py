@@ -96,12 +96,31 @@ def load_text_model(source: str | os.PathLike[str], **hub_options: Any) -> tuple
         **hub_options: `revision`, `cache_dir`, `token`, `local_files_only`.
 
     Raises:
-        OSError: When there is no such checkpoint.
+        OSError: When there is no such checkpoint, or it has no tokenizer.
     """
     from transformers import AutoTokenizer, CLIPTextModelWithProjection
 
-    tokenizer = AutoTokenizer.from_pretrained(source, **hub_options)
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(source, **hub_options)
+    except ValueError as error:
+        raise OSError(
+            f"{source} has no tokenizer that can be read: expected a CLIP text model and its tokenizer "
+            "(tokenizer.json, or vocab.json and merges.txt) in one place, such as openai/clip-vit-large-patch14."
+        ) from error
     return tokenizer, CLIPTextModelWithProjection.from_pretrained(source, **hub_options).eval()
+
+
+def check_prompts(prompts: PromptGrid | Sequence[str]) -> None:
+    """Refuses what is no list of sentences.
+
+    Raises:
+        TypeError: When it is one string, whose letters would be the prompts.
+        ValueError: When there is no prompt.
+    """
+    if isinstance(prompts, str):
+        raise TypeError(f"Expected a PromptGrid or a list of prompts, got one string: write [{prompts!r}].")
+    if not prompts:
+        raise ValueError("There is no prompt to encode.")
 
 
 @torch.no_grad()
@@ -129,12 +148,12 @@ def encode_prompts(
         (rows, width) float32; width is the projection's for "projected", else the text model's.
 
     Raises:
+        TypeError: When `prompts` is one string.
         ValueError: When `text_features` is another word or there is no prompt.
     """
     if text_features not in ("projected", "pooled", "tokens"):
         raise ValueError(f'Unknown text_features {text_features!r}: expected "projected", "pooled" or "tokens".')
-    if not prompts:
-        raise ValueError("There is no prompt to encode.")
+    check_prompts(prompts)
     rows = []
     for start in range(0, len(prompts), batch_size):
         tokens = tokenizer(

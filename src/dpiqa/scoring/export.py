@@ -18,8 +18,9 @@ import numpy as np
 import torch
 
 from ..extras import how_to_install
+from ..models.configuration_dpiqa import BACKBONE_STRIDE
 from ..models.images import OPENING_ERRORS, ImageSource, describe, reason_of
-from ..models.modeling_dpiqa_student import BACKBONE_STRIDE, DPIQAStudent
+from ..models.modeling_dpiqa_student import DPIQAStudent
 from ..version import __version__
 from .backends.exported import EXPORT_JSON, ExportedBackend
 from .backends.torch_backend import TorchBackend

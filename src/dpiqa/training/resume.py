@@ -39,7 +39,9 @@ def prepare_output(folder: str | os.PathLike[str], *, overwrite: bool, resume: s
     if resume is not None:
         if overwrite:
             raise ValueError("Expected one of --overwrite and --resume-from-checkpoint, got both.")
-        return str(newest_whole_checkpoint(folder) if resume == "last" else _whole(Path(resume)))
+        checkpoint = newest_whole_checkpoint(folder) if resume == "last" else _whole(Path(resume))
+        _find_best_beside(checkpoint)
+        return str(checkpoint)
     checkpoints = _checkpoints(folder)
     if not overwrite and (checkpoints or any((folder / name).exists() for name in _MODEL_FILES)):
         raise FileExistsError(
@@ -73,6 +75,20 @@ def _whole(checkpoint: Path) -> Path:
     if damage is not None:
         raise FileNotFoundError(f"{checkpoint} is not a whole checkpoint to go on from: {damage}.")
     return checkpoint
+
+
+def _find_best_beside(checkpoint: Path) -> None:
+    """Mends the path of the best checkpoint in the state: of a run that was moved, it is where the run was before."""
+    path = checkpoint / TRAINER_STATE_NAME
+    state = json.loads(path.read_text(encoding="utf-8"))
+    best = state.get("best_model_checkpoint")
+    if best is None or os.path.isdir(best):
+        return
+    beside = checkpoint.with_name(Path(best).name)
+    if beside.is_dir():
+        unfinished = path.with_suffix(".part")
+        unfinished.write_text(json.dumps(state | {"best_model_checkpoint": str(beside)}, indent=2), encoding="utf-8")
+        os.replace(unfinished, path)
 
 
 def _checkpoints(folder: Path) -> list[Path]:

@@ -127,6 +127,8 @@ def main(arguments: DistillationArguments, training: DPIQATrainingArguments) -> 
         teacher_processor = DPIQAImageProcessor.from_pretrained(arguments.teacher)
     with naming("--model or --efficientnet", arguments.model or arguments.efficientnet):
         student, processor = starting_student(arguments, teacher)
+    # Before the feature maps of all photos: what is wrong here would be found only after them.
+    student.config.check_size(processor.size["height"], processor.size["width"])
     folder = arguments.cache or run.output / "feature-maps"
     feature_maps = TeacherTargets(teacher, teacher_processor, folder)
     train_set = PhotoDataset(

@@ -74,6 +74,7 @@ def main(arguments: StudentArguments, training: DPIQATrainingArguments) -> list[
     with naming("--model", model):
         student = DPIQAStudent.from_pretrained(model, dtype=torch.float32)
         processor = DPIQAImageProcessor.from_pretrained(model)
+    student.config.check_size(processor.size["height"], processor.size["width"])
     # A few hundred photos say too little about the statistics of a batch.
     student.config.freeze_batch_norm = True
     if arguments.frozen_blocks >= 0:
