@@ -3,8 +3,9 @@
     python studies/bundled_student/teachers.py --data BIQ2021 --backbone lite1 --size 384 --output runs/lite1
 
 It starts from ImageNet weights. The first stage ranks photos inside each of the data set's three sources, the second
-brings the sources onto one scale. Both stages are kept, `apart` and `one-scale`: `train.py` takes any number of such
-checkpoints as its teachers. `--leave-out ss01` trains without one of the sources.
+brings the sources onto one scale. The checkpoints are `apart` and `one-scale`, after either stage, and `mean`, the
+mean of their weights. `train.py` takes any number of them as its teachers. `--leave-out ss01` trains without one of
+the sources.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from typing import Any
 import numpy as np
 import torch
 from datasets.fingerprint import Hasher
+from torch.optim.swa_utils import AveragedModel
 from torch.utils.data import Dataset, Subset
 from transformers import set_seed
 
@@ -108,7 +110,7 @@ def standardised(rows: Any, mean: float, std: float) -> Any:
 def make_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", type=Path, required=True, help="folder of the BIQ2021 release")
-    parser.add_argument("--output", type=Path, required=True, help="folder for the two checkpoints")
+    parser.add_argument("--output", type=Path, required=True, help="folder for the checkpoints")
     parser.add_argument("--photos", type=Path, help="folder of decoded photos, which several runs can share")
     parser.add_argument("--backbone", choices=BACKBONES, default="lite0")
     parser.add_argument("--size", type=int, default=320, help="side of the input in pixels")
@@ -131,6 +133,15 @@ def main(arguments: argparse.Namespace) -> None:
     set_seed(arguments.seed)
     student = pretrained_student(arguments.backbone, arguments.size)
     student.freeze_early_layers(arguments.frozen_blocks)
+
+    def save(student: DPIQAStudent, name: str) -> None:
+        """Saves in half precision, with scores in units of MOS."""
+        student = copy.deepcopy(student)
+        rescale_scores(student, std, mean)
+        student.half().save_pretrained(arguments.output / name)
+        processor.save_pretrained(arguments.output / name)
+
+    average = AveragedModel(student)
     for name, stage in STAGES.items():
         training = DPIQATrainingArguments(
             output_dir=str(arguments.output / f"trainer-{name}"),
@@ -150,10 +161,9 @@ def main(arguments: argparse.Namespace) -> None:
             seed=arguments.seed,
         )
         DPIQATrainer(model=student, args=training, train_dataset=photos).train()
-        finished = copy.deepcopy(student)
-        rescale_scores(finished, std, mean)
-        finished.half().save_pretrained(arguments.output / name)
-        processor.save_pretrained(arguments.output / name)
+        average.update_parameters(student)
+        save(student, name)
+    save(average.module, "mean")
 
 
 if __name__ == "__main__":

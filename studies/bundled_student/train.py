@@ -49,7 +49,10 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument("--data", type=Path, required=True, help="folder of the BIQ2021 release")
     parser.add_argument("--teachers", type=Path, nargs="+", required=True, help="checkpoints of students")
     parser.add_argument(
-        "--start", type=Path, nargs="+", help="checkpoints of one architecture whose weights are averaged; the teachers"
+        "--start",
+        type=Path,
+        nargs="+",
+        help="what the student starts from, the mean of their weights; the teachers if not given",
     )
     parser.add_argument("--output", type=Path, required=True, help="folder for the checkpoint and the log")
     parser.add_argument("--versions", type=Path, help="folder of the distorted versions, which several runs can share")
@@ -59,7 +62,9 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument("--interval-from", type=Path, nargs="+", help="result.json of runs with unseen sources")
     parser.add_argument("--resume", action="store_true", help="go on with a run that was cut off")
     parser.add_argument("--epochs", type=float, default=2)
-    parser.add_argument("--learning-rate", type=float, default=2e-4, help="of the backbone; five times that of the head")
+    parser.add_argument(
+        "--learning-rate", type=float, default=2e-4, help="of the backbone; the head has five times this"
+    )
     parser.add_argument("--batch-size", type=int, default=32)
     parser.add_argument("--frozen-blocks", type=int, default=5, help="stem and first blocks that stay as they are")
     parser.add_argument("--max-steps", type=int, default=-1, help="steps, for a short try")
@@ -80,7 +85,7 @@ def taught_scores(teachers: list[Path], photos: Any, folder: Path) -> np.ndarray
     digests, scores = [content_digest(image) for image in photos["image"]], []
     folder.mkdir(parents=True, exist_ok=True)
     for teacher in teachers:
-        scorer = Scorer.from_pretrained(teacher, backend="openvino")
+        scorer = Scorer.from_pretrained(teacher, backend="auto")
         file = folder / f"scores-{Hasher.hash([scorer.fingerprint, digests])}.npy"
         if not file.exists():
             np.save(file, [score.score for score in scorer.stream(photos["image"])])

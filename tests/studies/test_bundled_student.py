@@ -53,22 +53,22 @@ def test_the_student_is_distilled_from_teachers_and_takes_the_interval_of_unseen
 
     both = ["--teachers", str(teacher / "apart"), str(teacher / "one-scale")]
     student = run("train", "student", *options, *both, "--interval-from", str(folder / "result.json"))
-    assert made < set(versions.iterdir())  # the scores of another teacher, and no other versions
-    assert len(list(versions.glob("*.arrow"))) == 1
+    # The scores of another teacher are new, and no versions are.
+    assert {path.suffix for path in set(versions.iterdir()) - made} == {".npy"}
     distances = list(without["unseen_distances"].values())
     result = json.loads((student / "result.json").read_text())
     assert result["interval_half_width"] == pytest.approx(np.quantile(distances, 0.9), abs=1e-5)
     weights = load_file(student / "checkpoint" / "model.safetensors")
-    ends = [load_file(teacher / stage / "model.safetensors") for stage in ("apart", "one-scale")]
+    *ends, between = (load_file(teacher / stage / "model.safetensors") for stage in ("apart", "one-scale", "mean"))
     frozen, trained = "backbone.embeddings.convolution.weight", "head.hidden.weight"
     assert torch.equal(weights[frozen], ends[0][frozen])
     assert weights[trained].dtype == torch.float16
     mean = sum(end[trained].float() for end in ends) / 2
-    assert 0 < (weights[trained].float() - mean).abs().max() < (ends[0][trained] - ends[1][trained]).abs().max()
+    torch.testing.assert_close(between[trained].float(), mean, atol=1e-4, rtol=1e-3)
+    assert (weights[trained].float() - mean).abs().max() > 2e-4  # half precision rounds by less
     assert 0 <= Scorer.from_pretrained(student / "checkpoint")(photos[0]).percentile <= 100
 
     with pytest.raises(FileExistsError, match="already holds a model"):
         run("train", "student", *options, *both)
-    small = ["--teachers", str(other / "apart")]
-    with pytest.raises(ValueError, match="to start from, found none"):
-        run("train", "small", *options, *small)
+    start = ["--start", str(teacher / "mean"), "--teachers", str(other / "apart")]
+    run("train", "from-one", *options, *start)
