@@ -1,6 +1,6 @@
 """Trains one teacher of the bundled student: EfficientNet-Lite on the train split of BIQ2021.
 
-    python studies/bundled_student/teachers.py --data BIQ2021 --backbone lite1 --size 384 --output runs/lite1
+    python studies/bundled_student/teachers.py --data BIQ2021 --output runs/lite0
 
 It starts from ImageNet weights. The first stage ranks photos inside each of the data set's three sources, the second
 brings the sources onto one scale. The checkpoints are `apart` and `one-scale`, after either stage, and `mean`, the
@@ -18,14 +18,18 @@ from typing import Any
 
 import numpy as np
 import torch
-from datasets.fingerprint import Hasher
 from torch.optim.swa_utils import AveragedModel
-from torch.utils.data import Dataset, Subset
 from transformers import set_seed
 
-from dpiqa import DPIQAImageProcessor, DPIQAStudent, DPIQAStudentConfig, DPIQATrainer, DPIQATrainingArguments
+from dpiqa import (
+    DPIQAImageProcessor,
+    DPIQAStudent,
+    DPIQAStudentConfig,
+    DPIQATrainer,
+    DPIQATrainingArguments,
+    PhotoDataset,
+)
 from dpiqa.data import load_iqa_splits
-from dpiqa.training.photo_dataset import group_numbers
 
 BACKBONES = ("lite0", "lite1", "lite2")
 # Epochs, learning rates of backbone and head, weight of 1 - PLCC inside the sources.
@@ -34,40 +38,17 @@ STAGES = {
     "one-scale": {"num_train_epochs": 1, "learning_rate": 1e-4, "head_learning_rate": 5e-4, "group_plcc_weight": 0.5},
 }
 
-
-class ResizedPhotos(Dataset):
-    """Photos in the model's size, decoded once and kept in an Arrow file; mirrored in every other epoch."""
-
-    def __init__(self, rows: Any, processor: DPIQAImageProcessor, folder: Path):
-        self.processor = processor
-        self.mos = rows["mos"][:]
-        self.groups = group_numbers(rows)
-        self.shape = (processor.size["height"], processor.size["width"], 3)
-        key = Hasher.hash([processor.settings(), [image["path"] for image in rows["image"]]])
-        folder.mkdir(parents=True, exist_ok=True)
-        self.photos = rows.select_columns("image").map(
-            lambda row: {"photo": processor.read_photo(row["image"]).pixels.tobytes()},
-            remove_columns="image",
-            cache_file_name=str(folder / f"photos-{key}.arrow"),
-            writer_batch_size=64,
-            desc="Photos in the model's size",
-        )
-        self._epoch = torch.zeros((), dtype=torch.int64).share_memory_()
-
-    def set_epoch(self, epoch: int) -> None:
-        self._epoch.fill_(epoch)
-
-    def __len__(self) -> int:
-        return len(self.mos)
-
-    def __getitem__(self, index: int) -> dict[str, torch.Tensor]:
-        step = -1 if (index + int(self._epoch)) % 2 else 1
-        pixels = np.frombuffer(self.photos[index]["photo"], np.uint8).reshape(self.shape)[:, ::step]
-        return {
-            "pixel_values": torch.from_numpy(self.processor.normalise(pixels)),
-            "labels": torch.tensor(self.mos[index], dtype=torch.float32),
-            "group": torch.tensor(self.groups[index]),
-        }
+# What teachers and student have in common.
+TRAINING = {
+    "plcc_weight": 0.5,
+    "weight_decay": 0.01,
+    "lr_scheduler_type": "cosine",
+    "dataloader_drop_last": True,
+    "dataloader_num_workers": 1,
+    "bf16": True,
+    "logging_steps": 20,
+    "report_to": "none",
+}
 
 
 def make_processor(size: int) -> DPIQAImageProcessor:
@@ -101,9 +82,8 @@ def rescale_scores(student: DPIQAStudent, factor: float, offset: float) -> None:
         student.head.quality.bias.mul_(factor).add_(offset)
 
 
-def standardised(rows: Any, mean: float, std: float) -> Any:
-    """The photos with MOS of mean 0 and standard deviation 1, where every loss has the same size."""
-    mos = (np.array(rows["mos"][:]) - mean) / std
+def with_mos(rows: Any, mos: np.ndarray) -> Any:
+    """The photos with another column `mos`."""
     return rows.remove_columns("mos").add_column("mos", mos.tolist())
 
 
@@ -111,7 +91,6 @@ def make_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", type=Path, required=True, help="folder of the BIQ2021 release")
     parser.add_argument("--output", type=Path, required=True, help="folder for the checkpoints")
-    parser.add_argument("--photos", type=Path, help="folder of decoded photos, which several runs can share")
     parser.add_argument("--backbone", choices=BACKBONES, default="lite0")
     parser.add_argument("--size", type=int, default=320, help="side of the input in pixels")
     parser.add_argument("--leave-out", choices=["ss01", "ss02", "ss03"], help="a source to train without")
@@ -124,12 +103,13 @@ def make_parser() -> argparse.ArgumentParser:
 
 def main(arguments: argparse.Namespace) -> None:
     rows = load_iqa_splits("biq2021", arguments.data, split_by="scene")["train"]
-    kept = np.flatnonzero(np.array(rows["group"][:]) != arguments.leave_out)
-    mos = np.array(rows["mos"][:])[kept]
+    rows = rows.filter(lambda group: group != arguments.leave_out, input_columns="group")
+    mos = np.array(rows["mos"][:])
     mean, std = float(mos.mean()), float(mos.std())
     processor = make_processor(arguments.size)
-    folder = arguments.photos or arguments.output / "photos"
-    photos = Subset(ResizedPhotos(standardised(rows, mean, std), processor, folder), kept.tolist())
+    # On standardised MOS every loss has the same size.
+    standardised = with_mos(rows, (mos - mean) / std)
+    photos = PhotoDataset(standardised, processor, augmentations=("original", "mirrored"))
     set_seed(arguments.seed)
     student = pretrained_student(arguments.backbone, arguments.size)
     student.freeze_early_layers(arguments.frozen_blocks)
@@ -146,18 +126,11 @@ def main(arguments: argparse.Namespace) -> None:
         training = DPIQATrainingArguments(
             output_dir=str(arguments.output / f"trainer-{name}"),
             **stage,
+            **TRAINING,
             max_steps=arguments.max_steps,
-            plcc_weight=0.5,
-            weight_decay=0.01,
-            lr_scheduler_type="cosine",
             warmup_steps=0.2,
             per_device_train_batch_size=arguments.batch_size,
-            dataloader_drop_last=True,
-            dataloader_num_workers=1,
-            bf16=True,
-            logging_steps=20,
             save_strategy="no",
-            report_to="none",
             seed=arguments.seed,
         )
         DPIQATrainer(model=student, args=training, train_dataset=photos).train()

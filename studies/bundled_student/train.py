@@ -1,13 +1,11 @@
-"""Trains the student that ships inside the package: it is distilled from teachers of the same kind.
+"""Trains the next bundled student: it is distilled from teachers of the same kind.
 
     python studies/bundled_student/teachers.py --data BIQ2021 --output runs/lite0
-    python studies/bundled_student/train.py --data BIQ2021 --teachers runs/lite0/apart runs/lite0/one-scale \
-        --output runs/student
+    python studies/bundled_student/train.py --data BIQ2021 --teachers runs/lite0/mean --output runs/student
 
-The student starts from the mean of the teachers' weights, or of those of `--start`. On photos it learns the
-mean score of the teachers, which no opinion score enters; on distorted versions of them it learns their order and
-where the damage is. So it keeps what the teachers know about photos of other sources, while the versions change it.
-`--livefb` adds photos whose scores nobody tells. The validation split (a tenth of the train split, whole scenes)
+The student starts from the mean of the teachers' weights, or of those of `--start`. On photos it learns the mean score
+of the teachers, and no opinion score; on distorted versions of them it learns their order and where the damage is.
+`--livefb` adds photos without their opinion scores. The validation split (a tenth of the train split, whole scenes)
 calibrates the result; no epoch is chosen on it. `--leave-out ss01` trains without one of the sources and reports how
 the student does there, as `--unseen` does for another data set; `--interval-from` takes the results of such runs, so
 that the interval is that of photos of an unseen source.
@@ -16,7 +14,6 @@ that the interval is that of photos of an unseen source.
 from __future__ import annotations
 
 import argparse
-import copy
 import json
 from pathlib import Path
 from typing import Any
@@ -25,7 +22,7 @@ import numpy as np
 import torch
 from datasets import concatenate_datasets
 from datasets.fingerprint import Hasher
-from teachers import make_processor, rescale_scores, standardised
+from teachers import TRAINING, make_processor, rescale_scores, with_mos
 from torch.optim.swa_utils import AveragedModel
 from torch.utils.data import Subset
 from transformers import set_seed
@@ -73,14 +70,11 @@ def make_parser() -> argparse.ArgumentParser:
     return parser
 
 
-def scores_of(checkpoints: list[Path], photos: Any) -> np.ndarray:
-    """The mean score of the checkpoints."""
-    return np.mean(
-        [[score.score for score in Scorer.from_pretrained(path).stream(photos["image"])] for path in checkpoints], 0
-    )
+def scores_of(checkpoint: Path, photos: Any) -> np.ndarray:
+    return np.array([score.score for score in Scorer.from_pretrained(checkpoint).stream(photos["image"])])
 
 
-def taught_scores(teachers: list[Path], photos: Any, folder: Path) -> np.ndarray:
+def mean_score(teachers: list[Path], photos: Any, folder: Path) -> np.ndarray:
     """The mean score of the teachers; each one's are kept in the folder, since they take minutes."""
     digests, scores = [content_digest(image) for image in photos["image"]], []
     folder.mkdir(parents=True, exist_ok=True)
@@ -125,7 +119,7 @@ def calibrate(
     """Writes percentiles of train scores and the interval into the checkpoint's configuration."""
     sample = trained_on.shuffle(seed=arguments.seed).select(range(min(CALIBRATION_PHOTOS, len(trained_on))))
     config = DPIQAStudentConfig.from_pretrained(checkpoint)
-    fit_calibration(config, scores_of([checkpoint], sample), scores, np.array(validation["mos"][:]))
+    fit_calibration(config, scores_of(checkpoint, sample), scores, np.array(validation["mos"][:]))
     if arguments.interval_from:
         config.interval_half_width = unseen_half_width(arguments.interval_from, config.interval_coverage)
     config.save_pretrained(checkpoint)
@@ -141,21 +135,14 @@ def train(student: DPIQAStudent, photos: Any, arguments: argparse.Namespace) -> 
         num_train_epochs=arguments.epochs,
         learning_rate=arguments.learning_rate,
         head_learning_rate=5 * arguments.learning_rate,
+        **TRAINING,
         max_steps=arguments.max_steps,
-        plcc_weight=0.5,
         group_plcc_weight=1.0,
-        weight_decay=0.01,
-        lr_scheduler_type="cosine",
         warmup_steps=0.1,
         per_device_train_batch_size=arguments.batch_size,
-        dataloader_drop_last=True,
-        dataloader_num_workers=1,
         dataloader_persistent_workers=True,
-        bf16=True,
-        logging_steps=20,
         save_steps=100,
         save_total_limit=1,
-        report_to="none",
         seed=arguments.seed,
     )
     trainer = DPIQATwinTrainer(model=student, args=training, train_dataset=photos)
@@ -178,39 +165,38 @@ def main(arguments: argparse.Namespace) -> None:
         unseen_sources[arguments.unseen.partition("=")[0]] = load_iqa_dataset(arguments.unseen)
 
     versions = arguments.versions or arguments.output / "versions"
-    taught = taught_scores(arguments.teachers, rows, versions)
+    taught = mean_score(arguments.teachers, rows, versions)
     mean, std = float(taught[kept].mean()), float(taught[kept].std())
-    rows_of_teachers = rows.remove_columns("mos").add_column("mos", taught.tolist())
     processor = make_processor(SIZE)
     # Versions are made of all photos, so that runs can share them.
-    photos = TwinPhotos(
-        standardised(rows_of_teachers, mean, std), processor, versions, every=arguments.every, num_workers=2
-    )
+    standardised = with_mos(rows, (taught - mean) / std)
+    photos = TwinPhotos(standardised, processor, versions, every=arguments.every, num_workers=2)
     set_seed(arguments.seed)
     student = mean_of_weights(arguments.start or arguments.teachers)
     rescale_scores(student, 1 / std, -mean / std)
     student.freeze_early_layers(arguments.frozen_blocks)
     log = train(student, Subset(photos, kept.tolist()), arguments)
-    student = copy.deepcopy(student)
     rescale_scores(student, std, mean)
     checkpoint = arguments.output / "checkpoint"
     student.half().save_pretrained(checkpoint)
     processor.save_pretrained(checkpoint)
 
-    scores = scores_of([checkpoint], validation)
-    figures = {"teachers": agreement(scores_of(arguments.teachers, validation), validation)}
+    def figures(photos: Any, scores: np.ndarray) -> dict[str, dict[str, float]]:
+        taught = mean_score(arguments.teachers, photos, versions)
+        return {"teachers": agreement(taught, photos), "student": agreement(scores, photos)}
+
+    scores = scores_of(checkpoint, validation)
     result: dict[str, Any] = {
         "arguments": {name: str(value) for name, value in vars(arguments).items()},
         "photos": {"train": len(kept), "validation": len(validation)},
-        "validation": figures | {"student": agreement(scores, validation)},
+        "validation": figures(validation, scores),
     }
     calibrate(checkpoint, rows.select(kept), validation, scores, arguments)
     result["interval_half_width"] = DPIQAStudentConfig.from_pretrained(checkpoint).interval_half_width
     result["unseen"], result["unseen_distances"] = {}, {}
     for source, unseen in unseen_sources.items():
-        scores = scores_of([checkpoint], unseen)
-        figures = {"teachers": agreement(scores_of(arguments.teachers, unseen), unseen)}
-        result["unseen"][source] = figures | {"student": agreement(scores, unseen)}
+        scores = scores_of(checkpoint, unseen)
+        result["unseen"][source] = figures(unseen, scores)
         result["unseen_distances"][source] = quantiles_of_distance(scores, unseen)
     (arguments.output / "result.json").write_text(json.dumps(result | {"log": log}, indent=1) + "\n")
     print(json.dumps(result, indent=1))

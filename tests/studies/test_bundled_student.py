@@ -8,7 +8,9 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+import dpiqa
 from dpiqa import Scorer
+from dpiqa.data import load_iqa_dataset
 from support import releases
 
 STUDY = Path(__file__).parents[2] / "studies" / "bundled_student"
@@ -34,9 +36,8 @@ def test_the_student_is_distilled_from_teachers_and_takes_the_interval_of_unseen
         script.main(script.make_parser().parse_args([*shared, "--output", str(tmp_path / name), *arguments]))
         return tmp_path / name
 
-    teacher = run("teachers", "teacher", "--photos", str(tmp_path / "photos"))
-    other = run("teachers", "other", "--photos", str(tmp_path / "photos"), "--leave-out", "ss02", "--size", "64")
-    assert len(list((tmp_path / "photos").iterdir())) == 2
+    teacher = run("teachers", "teacher")
+    other = run("teachers", "other", "--leave-out", "ss02", "--size", "64")
 
     versions = tmp_path / "versions"
     options = ["--versions", str(versions), "--every", "2"]
@@ -68,7 +69,29 @@ def test_the_student_is_distilled_from_teachers_and_takes_the_interval_of_unseen
     assert (weights[trained].float() - mean).abs().max() > 2e-4  # half precision rounds by less
     assert 0 <= Scorer.from_pretrained(student / "checkpoint")(photos[0]).percentile <= 100
 
+    # Nothing is left to train: what a resumed run calibrates and measures is what was trained.
+    run("train", "student", *options, *both, "--resume")
+    assert json.loads((student / "result.json").read_text())["validation"] == result["validation"]
+    assert torch.equal(load_file(student / "checkpoint" / "model.safetensors")[trained], weights[trained])
     with pytest.raises(FileExistsError, match="already holds a model"):
         run("train", "student", *options, *both)
-    start = ["--start", str(teacher / "mean"), "--teachers", str(other / "apart")]
-    run("train", "from-one", *options, *start)
+
+
+@pytest.mark.slow
+def test_the_student_starts_where_it_is_told_and_sees_photos_without_opinions(tmp_path, photos, study):
+    release = releases.biq2021(tmp_path / "BIQ2021", photos, train=60, test=6)
+    student = study("teachers").pretrained_student("lite0", 64)
+    start, teacher = tmp_path / "start", dpiqa.bundled_checkpoint()
+    student.save_pretrained(start)
+    further = releases.livefb(tmp_path / "livefb")
+    train = study("train")
+    arguments = ["--data", str(release), "--livefb", str(further), "--output", str(tmp_path / "student")]
+    options = ["--start", str(start), "--teachers", str(teacher), "--batch-size", "8", "--max-steps", "2"]
+    train.main(train.make_parser().parse_args([*arguments, *options]))
+    weights, released = (
+        load_file(folder / "model.safetensors") for folder in (tmp_path / "student" / "checkpoint", start)
+    )
+    frozen = "backbone.encoder.blocks.0.projection.project_conv.weight"
+    assert torch.equal(weights[frozen], released[frozen].half())
+    found = json.loads((tmp_path / "student" / "result.json").read_text())["photos"]
+    assert sum(found.values()) == 60 + len(load_iqa_dataset(f"livefb={further}"))
