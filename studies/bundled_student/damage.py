@@ -1,8 +1,8 @@
 """Whether a student's quality map falls where a photo was damaged: the share of photos in which it does.
 
-    python studies/bundled_student/damage.py --data biq2021=BIQ2021 --photos 200
+    python studies/bundled_student/damage.py --data BIQ2021 --photos 200
 
-A half or a sixteenth of every validation photo is blurred, made noisy, or compressed. The map of the damaged photo is
+A half or a sixteenth of every held-out photo is blurred, made noisy, or compressed. The map of the damaged photo is
 compared with that of the photo: it should fall more inside the region than outside, which chance does in 50 % of the
 photos. Prints a Markdown table.
 """
@@ -11,14 +11,15 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 import torch
+from held_out import held_out_photos
 from PIL import Image
 from torch.nn.functional import adaptive_avg_pool2d
 
 from dpiqa import Scorer, bundled_checkpoint, open_image
-from dpiqa.data import load_iqa_splits
 from dpiqa.data.distortions import distort
 
 DAMAGES = {"gaussian blur": 4.0, "white noise": 25 / 255, "jpeg": 8.0}
@@ -46,7 +47,7 @@ def falls_inside(before: np.ndarray, after: np.ndarray, inside: np.ndarray) -> b
 
 def main(arguments: argparse.Namespace) -> None:
     scorer = Scorer.from_pretrained(arguments.model, backend="torch")
-    photos = load_iqa_splits(arguments.data, split_by="scene")["validation"].shuffle(seed=0)["image"]
+    photos = held_out_photos(arguments.data).shuffle(seed=0)["image"]
     found: dict[tuple[str, str], list[bool]] = {(kind, region): [] for kind in DAMAGES for region in REGIONS}
     for number, source in enumerate(photos[: arguments.photos]):
         photo, generator = open_image(source), np.random.default_rng(number)
@@ -64,7 +65,7 @@ def main(arguments: argparse.Namespace) -> None:
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--data", required=True, help="biq2021=FOLDER, or another data set")
+    parser.add_argument("--data", type=Path, required=True, help="folder of the BIQ2021 release")
     parser.add_argument("--model", default=bundled_checkpoint(), help="a student with a pooled head")
     parser.add_argument("--photos", type=int, default=200)
     main(parser.parse_args())

@@ -1,8 +1,8 @@
 """How a model's scores behave under distortions, under changes that nobody sees, and on pictures that are no photos.
 
-    python studies/bundled_student/robustness.py --data biq2021=BIQ2021 --photos 60
+    python studies/bundled_student/robustness.py --data BIQ2021 --photos 60
 
-Takes validation photos, none of which was trained on. Prints three Markdown tables: rank consistency, as
+Takes photos that were held out of the training. Prints three Markdown tables: rank consistency, as
 `dpiqa evaluate` does it; by how much scores move; and the percentiles of noise, flat colours and text.
 """
 
@@ -14,10 +14,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
+from held_out import held_out_photos
 from PIL import Image, ImageDraw, ImageFont
 
 from dpiqa import Scorer, bundled_checkpoint, open_image
-from dpiqa.data import load_iqa_splits
 from dpiqa.data.distortions import CAMERA_DISTORTIONS, DISTORTIONS, LEVELS, distort_to_level
 from dpiqa.evaluation.consistency import COLUMNS, PRISTINE, Distorted, as_text, rank_consistency
 from dpiqa.evaluation.report import markdown_table
@@ -73,7 +73,7 @@ def non_photos() -> dict[str, Image.Image]:
 
 def main(arguments: argparse.Namespace) -> None:
     scorer = Scorer.from_pretrained(arguments.model)
-    sources = load_iqa_splits(arguments.data, split_by="scene")["validation"].shuffle(seed=0)["image"]
+    sources = held_out_photos(arguments.data).shuffle(seed=0)["image"]
     scores: dict[str, float] = {}
     rows: list[Distorted] = []
     moves: dict[str, list[float]] = {name: [] for name in UNSEEN}
@@ -106,7 +106,7 @@ def main(arguments: argparse.Namespace) -> None:
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--data", required=True, help="biq2021=FOLDER, or another data set")
+    parser.add_argument("--data", type=Path, required=True, help="folder of the BIQ2021 release")
     parser.add_argument("--model", default=bundled_checkpoint())
     parser.add_argument("--photos", type=int, default=60)
     main(parser.parse_args())

@@ -1,14 +1,11 @@
-"""Trains the next bundled student: it is distilled from teachers of the same kind.
+"""Trains the bundled student: the one before it learns the order of distorted versions and where damage is.
 
-    python studies/bundled_student/teachers.py --data BIQ2021 --output runs/lite0
-    python studies/bundled_student/train.py --data BIQ2021 --teachers runs/lite0/mean --output runs/student
+    python studies/bundled_student/train.py --data BIQ2021 --livefb LIVEFB --start STUDENT --output runs/student
 
-The student starts from the mean of the teachers' weights, or of those of `--start`. On photos it learns the mean score
-of the teachers, and no opinion score; on distorted versions of them it learns their order and where the damage is.
-`--livefb` adds photos without their opinion scores. The validation split (a tenth of the train split, whole scenes)
-calibrates the result; no epoch is chosen on it. `--leave-out ss01` trains without one of the sources and reports how
-the student does there, as `--unseen` does for another data set; `--interval-from` takes the results of such runs, so
-that the interval is that of photos of an unseen source.
+`--start` is the student of version 0.1. On photos it keeps to its own scores; on distorted versions of them it learns
+their order and where the damage is. No opinion score is learnt. The saved weights lie between those at the start and
+those at the end, where `--share` says. With `--resume` a run that is through is saved with another share. The scenes
+that the start has not seen are held out: they calibrate the interval.
 """
 
 from __future__ import annotations
@@ -22,43 +19,34 @@ import numpy as np
 import torch
 from datasets import concatenate_datasets
 from datasets.fingerprint import Hasher
-from teachers import TRAINING, make_processor, rescale_scores, with_mos
-from torch.optim.swa_utils import AveragedModel
+from held_out import held_out_photos
 from torch.utils.data import Subset
 from transformers import set_seed
 
-from dpiqa import DPIQAStudent, DPIQAStudentConfig, Scorer
+from dpiqa import DPIQAImageProcessor, DPIQAStudent, DPIQAStudentConfig, Scorer
 from dpiqa.data import load_iqa_dataset, load_iqa_splits
 from dpiqa.data.images import content_digest
 from dpiqa.evaluation.metrics import correlation_report
 from dpiqa.models.calibration import fit_calibration
+from dpiqa.scoring.devices import pick_device
+from dpiqa.scoring.frozen_teacher import inference_dtype
 from dpiqa.training.resume import prepare_output
 from dpiqa.training.twin_trainer import DPIQATwinTrainer, DPIQATwinTrainingArguments
 from dpiqa.training.twins import TwinPhotos
 
-SIZE = 320
 CALIBRATION_PHOTOS = 2000
-COLUMNS = ["image", "mos", "group"]
+COLUMNS = ["image", "name", "mos", "group"]
 
 
 def make_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", type=Path, required=True, help="folder of the BIQ2021 release")
-    parser.add_argument("--teachers", type=Path, nargs="+", required=True, help="checkpoints of students")
-    parser.add_argument(
-        "--start",
-        type=Path,
-        nargs="+",
-        help="what the student starts from, the mean of their weights; the teachers if not given",
-    )
+    parser.add_argument("--livefb", type=Path, required=True, help="folder of LIVEFB, or of a part of it")
+    parser.add_argument("--start", type=Path, required=True, help="checkpoint of the student that goes on")
     parser.add_argument("--output", type=Path, required=True, help="folder for the checkpoint and the log")
     parser.add_argument("--versions", type=Path, help="folder of the distorted versions, which several runs can share")
-    parser.add_argument("--livefb", type=Path, help="folder of LIVEFB, or of a part of it, as further photos")
-    parser.add_argument("--leave-out", choices=["ss01", "ss02", "ss03"], help="a source to train without")
-    parser.add_argument("--unseen", help="another data set to report on, for instance livefb=LIVEFB")
-    parser.add_argument("--interval-from", type=Path, nargs="+", help="result.json of runs with unseen sources")
     parser.add_argument("--resume", action="store_true", help="go on with a run that was cut off")
-    parser.add_argument("--epochs", type=float, default=2)
+    parser.add_argument("--epochs", type=float, default=1)
     parser.add_argument(
         "--learning-rate", type=float, default=2e-4, help="of the backbone; the head has five times this"
     )
@@ -66,6 +54,7 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument("--frozen-blocks", type=int, default=5, help="stem and first blocks that stay as they are")
     parser.add_argument("--max-steps", type=int, default=-1, help="steps, for a short try")
     parser.add_argument("--every", type=int, default=3, help="one photo in so many has distorted versions")
+    parser.add_argument("--share", type=float, default=0.75, help="of the trained weights in the saved ones")
     parser.add_argument("--seed", type=int, default=0)
     return parser
 
@@ -74,26 +63,33 @@ def scores_of(checkpoint: Path, photos: Any) -> np.ndarray:
     return np.array([score.score for score in Scorer.from_pretrained(checkpoint).stream(photos["image"])])
 
 
-def mean_score(teachers: list[Path], photos: Any, folder: Path) -> np.ndarray:
-    """The mean score of the teachers; each one's are kept in the folder, since they take minutes."""
-    digests, scores = [content_digest(image) for image in photos["image"]], []
-    folder.mkdir(parents=True, exist_ok=True)
-    for teacher in teachers:
-        scorer = Scorer.from_pretrained(teacher, backend="auto")
-        file = folder / f"scores-{Hasher.hash([scorer.fingerprint, digests])}.npy"
-        if not file.exists():
-            np.save(file, [score.score for score in scorer.stream(photos["image"])])
-        scores.append(np.load(file))
-    return np.mean(scores, 0)
+def scores_of_start(start: Path, photos: Any, folder: Path) -> np.ndarray:
+    """Its scores are kept in the folder, since they take minutes."""
+    digests = [content_digest(image) for image in photos["image"]]
+    file = folder / f"scores-{Hasher.hash([Scorer.from_pretrained(start).fingerprint, digests])}.npy"
+    if not file.exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        np.save(file, scores_of(start, photos))
+    return np.load(file)
 
 
-def mean_of_weights(checkpoints: list[Path]) -> DPIQAStudent:
-    """The student to start from."""
-    students = [DPIQAStudent.from_pretrained(path) for path in checkpoints]
-    average = AveragedModel(students[0])
-    for student in students:
-        average.update_parameters(student)
-    return average.module.to(memory_format=torch.channels_last)
+def with_mos(rows: Any, mos: np.ndarray) -> Any:
+    """The photos with another column `mos`."""
+    return rows.remove_columns("mos").add_column("mos", mos.tolist())
+
+
+def rescale_scores(student: DPIQAStudent, factor: float, offset: float) -> None:
+    """Maps scores linearly; the weights of the positions sum to one, so the quality readout takes it all."""
+    with torch.no_grad():
+        student.head.quality.weight.mul_(factor)
+        student.head.quality.bias.mul_(factor).add_(offset)
+
+
+def move_back(student: DPIQAStudent, start: DPIQAStudent, share: float) -> None:
+    """Keeps this share of how far each weight has come from the start."""
+    with torch.no_grad():
+        for weight, before in zip(student.parameters(), start.parameters(), strict=True):
+            weight.lerp_(before, 1 - share)
 
 
 def agreement(scores: np.ndarray, photos: Any) -> dict[str, float]:
@@ -102,27 +98,13 @@ def agreement(scores: np.ndarray, photos: Any) -> dict[str, float]:
     return {name: report[name].value for name in ("srcc", "rmse")}
 
 
-def quantiles_of_distance(scores: np.ndarray, photos: Any) -> list[float]:
-    """Quantiles, in percent, of the distance between score and MOS."""
-    return np.quantile(np.abs(scores - np.array(photos["mos"][:])), np.linspace(0, 1, 101)).round(5).tolist()
-
-
-def unseen_half_width(results: list[Path], coverage: float) -> float:
-    """Half the width of an interval that covers this share of an unseen source's photos; sources count alike."""
-    distances = [values for path in results for values in json.loads(path.read_text())["unseen_distances"].values()]
-    return round(float(np.quantile(np.concatenate(distances), coverage)), 5)
-
-
-def calibrate(
-    checkpoint: Path, trained_on: Any, validation: Any, scores: np.ndarray, arguments: argparse.Namespace
-) -> None:
-    """Writes percentiles of train scores and the interval into the checkpoint's configuration."""
-    sample = trained_on.shuffle(seed=arguments.seed).select(range(min(CALIBRATION_PHOTOS, len(trained_on))))
+def calibrate(checkpoint: Path, trained_on: Any, held_out: Any, scores: np.ndarray, seed: int) -> float:
+    """Writes percentiles of train scores and the interval into the checkpoint; returns half the interval's width."""
+    sample = trained_on.shuffle(seed=seed).select(range(min(CALIBRATION_PHOTOS, len(trained_on))))
     config = DPIQAStudentConfig.from_pretrained(checkpoint)
-    fit_calibration(config, scores_of(checkpoint, sample), scores, np.array(validation["mos"][:]))
-    if arguments.interval_from:
-        config.interval_half_width = unseen_half_width(arguments.interval_from, config.interval_coverage)
+    fit_calibration(config, scores_of(checkpoint, sample), scores, np.array(held_out["mos"][:]))
     config.save_pretrained(checkpoint)
+    return config.interval_half_width
 
 
 def train(student: DPIQAStudent, photos: Any, arguments: argparse.Namespace) -> list[Any]:
@@ -133,16 +115,23 @@ def train(student: DPIQAStudent, photos: Any, arguments: argparse.Namespace) -> 
     training = DPIQATwinTrainingArguments(
         output_dir=str(output),
         num_train_epochs=arguments.epochs,
+        max_steps=arguments.max_steps,
+        per_device_train_batch_size=arguments.batch_size,
         learning_rate=arguments.learning_rate,
         head_learning_rate=5 * arguments.learning_rate,
-        **TRAINING,
-        max_steps=arguments.max_steps,
-        group_plcc_weight=1.0,
+        lr_scheduler_type="cosine",
         warmup_steps=0.1,
-        per_device_train_batch_size=arguments.batch_size,
+        weight_decay=0.01,
+        mse_weight=3.0,  # the scores at the start are exact
+        plcc_weight=0.5,
+        group_plcc_weight=1.0,
+        bf16=inference_dtype(pick_device()) == torch.bfloat16,
+        dataloader_drop_last=True,
+        dataloader_num_workers=1,
         dataloader_persistent_workers=True,
-        save_steps=100,
-        save_total_limit=1,
+        save_steps=50,
+        logging_steps=20,
+        report_to="none",
         seed=arguments.seed,
     )
     trainer = DPIQATwinTrainer(model=student, args=training, train_dataset=photos)
@@ -151,53 +140,43 @@ def train(student: DPIQAStudent, photos: Any, arguments: argparse.Namespace) -> 
 
 
 def main(arguments: argparse.Namespace) -> None:
-    splits = load_iqa_splits("biq2021", arguments.data, split_by="scene")
-    rows = splits["train"].select_columns(COLUMNS)
-    if arguments.livefb:
-        rows = concatenate_datasets([rows, load_iqa_dataset(f"livefb={arguments.livefb}").select_columns(COLUMNS)])
-    validation = splits["validation"].filter(lambda group: group != arguments.leave_out, input_columns="group")
-    is_left_out = np.array(rows["group"][:]) == arguments.leave_out
-    kept = np.flatnonzero(~is_left_out)
-    unseen_sources = {}
-    if arguments.leave_out:
-        unseen_sources[arguments.leave_out] = rows.select(np.flatnonzero(is_left_out))
-    if arguments.unseen:
-        unseen_sources[arguments.unseen.partition("=")[0]] = load_iqa_dataset(arguments.unseen)
+    held_out = held_out_photos(arguments.data)
+    livefb = load_iqa_dataset(f"livefb={arguments.livefb}")
+    biq2021 = load_iqa_splits("biq2021", arguments.data, split_by="scene")["train"]
+    rows = concatenate_datasets([photos.select_columns(COLUMNS) for photos in (biq2021, livefb)])
+    is_held_out = np.isin(rows["name"][:], held_out["name"][:])
+    kept = np.flatnonzero(~is_held_out)
 
     versions = arguments.versions or arguments.output / "versions"
-    taught = mean_score(arguments.teachers, rows, versions)
-    mean, std = float(taught[kept].mean()), float(taught[kept].std())
-    processor = make_processor(SIZE)
-    # Versions are made of all photos, so that runs can share them.
-    standardised = with_mos(rows, (taught - mean) / std)
+    own = scores_of_start(arguments.start, rows, versions)
+    mean, std = float(own[kept].mean()), float(own[kept].std())
+    processor = DPIQAImageProcessor.from_pretrained(arguments.start)
+    # Versions are made of all photos, so that they do not depend on what is held out.
+    standardised = with_mos(rows, (own - mean) / std)
     photos = TwinPhotos(standardised, processor, versions, every=arguments.every, num_workers=2)
     set_seed(arguments.seed)
-    student = mean_of_weights(arguments.start or arguments.teachers)
+    start, student = (DPIQAStudent.from_pretrained(arguments.start, dtype=torch.float32) for _ in range(2))
+    student = student.to(memory_format=torch.channels_last)
     rescale_scores(student, 1 / std, -mean / std)
     student.freeze_early_layers(arguments.frozen_blocks)
     log = train(student, Subset(photos, kept.tolist()), arguments)
     rescale_scores(student, std, mean)
+    move_back(student, start, arguments.share)
     checkpoint = arguments.output / "checkpoint"
     student.half().save_pretrained(checkpoint)
     processor.save_pretrained(checkpoint)
 
-    def figures(photos: Any, scores: np.ndarray) -> dict[str, dict[str, float]]:
-        taught = mean_score(arguments.teachers, photos, versions)
-        return {"teachers": agreement(taught, photos), "student": agreement(scores, photos)}
-
-    scores = scores_of(checkpoint, validation)
+    scores = scores_of(checkpoint, held_out)
+    calibration_photos = rows.select(kept[: -len(livefb)])
     result: dict[str, Any] = {
         "arguments": {name: str(value) for name, value in vars(arguments).items()},
-        "photos": {"train": len(kept), "validation": len(validation)},
-        "validation": figures(validation, scores),
+        "photos": {"train": len(kept), "held out": len(held_out)},
+        "interval_half_width": calibrate(checkpoint, calibration_photos, held_out, scores, arguments.seed),
+        "held out": {"start": agreement(scores_of_start(arguments.start, held_out, versions), held_out)},
+        "livefb": {"start": agreement(own[-len(livefb) :], livefb)},
     }
-    calibrate(checkpoint, rows.select(kept), validation, scores, arguments)
-    result["interval_half_width"] = DPIQAStudentConfig.from_pretrained(checkpoint).interval_half_width
-    result["unseen"], result["unseen_distances"] = {}, {}
-    for source, unseen in unseen_sources.items():
-        scores = scores_of(checkpoint, unseen)
-        result["unseen"][source] = figures(unseen, scores)
-        result["unseen_distances"][source] = quantiles_of_distance(scores, unseen)
+    result["held out"]["student"] = agreement(scores, held_out)
+    result["livefb"]["student"] = agreement(scores_of(checkpoint, livefb), livefb)
     (arguments.output / "result.json").write_text(json.dumps(result | {"log": log}, indent=1) + "\n")
     print(json.dumps(result, indent=1))
 

@@ -97,10 +97,17 @@ def test_the_fine_tuning_curve(tmp_path, photos, tiny_checkpoint):
     assert (tmp_path / "run" / "table.md").read_text().count("| 15 |") == 1
 
 
-def test_whether_the_map_falls_at_the_damage(tmp_path, photos, tiny_checkpoint, capsys):
+@pytest.fixture
+def bundled_student(monkeypatch):
+    """Gives a script of the study by its name; it finds the modules beside it."""
+    monkeypatch.syspath_prepend(STUDIES / "bundled_student")
+    return lambda file: load_study("bundled_student", file)
+
+
+def test_whether_the_map_falls_at_the_damage(tmp_path, photos, tiny_checkpoint, bundled_student, capsys):
     release = releases.biq2021(tmp_path / "BIQ2021", photos, train=30, test=3)
-    study = load_study("bundled_student", "damage.py")
-    study.main(argparse.Namespace(model=tiny_checkpoint, data=f"biq2021={release}", photos=2))
+    study = bundled_student("damage.py")
+    study.main(argparse.Namespace(model=tiny_checkpoint, data=release, photos=2))
     table = capsys.readouterr().out
     assert table.startswith("| damage | half of the photo | sixteenth of the photo |")
     assert re.search(r"^\| jpeg \| (0|50|100)% \| (0|50|100)% \|$", table, re.MULTILINE)
@@ -108,7 +115,7 @@ def test_whether_the_map_falls_at_the_damage(tmp_path, photos, tiny_checkpoint, 
 
 @pytest.mark.slow
 def test_how_scores_behave_under_distortions_small_changes_and_without_a_photo(
-    tmp_path, photos, tiny_checkpoint, capsys
+    tmp_path, photos, tiny_checkpoint, bundled_student, capsys
 ):
     release = releases.biq2021(tmp_path / "BIQ2021", photos, train=30, test=3)
     folder = tmp_path / "calibrated"
@@ -116,8 +123,8 @@ def test_how_scores_behave_under_distortions_small_changes_and_without_a_photo(
     config = DPIQAStudentConfig.from_pretrained(folder)
     config.score_quantiles = [number / 100 for number in range(101)]
     config.save_pretrained(folder)
-    study = load_study("bundled_student", "robustness.py")
-    study.main(argparse.Namespace(model=folder, data=f"biq2021={release}", photos=1))
+    study = bundled_student("robustness.py")
+    study.main(argparse.Namespace(model=folder, data=release, photos=1))
     consistency, moves, others = capsys.readouterr().out.strip().split("\n\n")
     kinds = re.findall(r"^\| (.+) \| \d+% \| \d+% \| [+-]", consistency, re.MULTILINE)
     assert kinds == [*DISTORTIONS, *CAMERA_DISTORTIONS, "all"]
@@ -128,14 +135,14 @@ def test_how_scores_behave_under_distortions_small_changes_and_without_a_photo(
 class TestDamage:
     """Where it is, and what falls."""
 
-    def test_a_half_and_a_sixteenth(self, photo):
-        study = load_study("bundled_student", "damage.py")
+    def test_a_half_and_a_sixteenth(self, photo, bundled_student):
+        study = bundled_student("damage.py")
         half, sixteenth = study.regions(photo, np.random.default_rng(0))
         assert half.mean() == pytest.approx(1 / 2, abs=0.01)
         assert sixteenth.mean() == pytest.approx(1 / 16, abs=0.01)
 
-    def test_a_fall_inside_is_told_from_one_outside(self):
-        study = load_study("bundled_student", "damage.py")
+    def test_a_fall_inside_is_told_from_one_outside(self, bundled_student):
+        study = bundled_student("damage.py")
         inside = np.zeros((64, 64), bool)
         inside[:, :32] = True
         before, left_fell = np.ones((2, 2)), np.array([[0.5, 1], [0.5, 1]])
