@@ -14,7 +14,7 @@ _SHARE = 0.1
 
 
 def held_out_photos(data: Path) -> Any:
-    """A tenth of the scenes outside the test split, as the script that trained version 0.1 cut them."""
+    """A tenth of the scenes outside the test split, as the script that trained the first one cut them."""
     photos = load_iqa_dataset(f"biq2021={data}").filter(lambda split: split != "test", input_columns="split")
     scenes = scene_groups(scene_hashes(photos["image"]))
     order = np.random.default_rng(0).permutation(scenes.max() + 1)

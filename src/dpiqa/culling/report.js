@@ -323,7 +323,7 @@ function explainMap() {
       (data.calibrated ? "The ends are the scores of the worst and the best training photo. " : "") +
       "The colours of two photos compare. ";
   }
-  at("legend-meaning").textContent += "A map does not show reliably where a photo is damaged.";
+  at("legend-meaning").textContent += "Smooth parts, such as sky, can be low without any damage.";
 }
 
 // ---- events ----

@@ -79,7 +79,7 @@ def map_legend(limits: tuple[float, float]) -> str:
     low, high = limits
     return (
         '<div class="dpiqa-legend"><p>In the quality map, <b>purple</b> is a low local quality, <b>white</b> is in '
-        "between, and <b>green</b> is a high one. It does not show reliably where a photo is damaged.</p>"
+        "between, and <b>green</b> is a high one. Smooth parts can be purple without any damage.</p>"
         '<div class="dpiqa-colours"></div>'
         f"<p><span>bad: {low:.2f} or less</span><span>good: {high:.2f} or more</span></p></div>"
     )
