@@ -4,8 +4,8 @@
 
 `--start` is the bundled student of commit 513db1c. On photos it keeps to its own scores; on distorted versions of them
 it learns their order and where the damage is. No opinion score is learnt. The saved weights lie between those at the
-start and those at the end, where `--share` says. With `--resume` a run that is through is saved with another share. The
-scenes that the start has not seen are held out: they calibrate the interval.
+start and those at the end, where `--share` says. With `--resume` a run that is through is saved with another share.
+The scenes that the start has not seen are held out: they calibrate the interval.
 """
 
 from __future__ import annotations
