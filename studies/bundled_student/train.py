@@ -26,7 +26,7 @@ from transformers import set_seed
 from dpiqa import DPIQAImageProcessor, DPIQAStudent, DPIQAStudentConfig, Scorer
 from dpiqa.data import load_iqa_dataset, load_iqa_splits
 from dpiqa.data.images import content_digest
-from dpiqa.evaluation.metrics import correlation_report
+from dpiqa.evaluation.metrics import rmse, srcc
 from dpiqa.models.calibration import fit_calibration
 from dpiqa.scoring.devices import pick_device
 from dpiqa.scoring.frozen_teacher import inference_dtype
@@ -73,11 +73,6 @@ def scores_of_start(start: Path, photos: Any, folder: Path) -> np.ndarray:
     return np.load(file)
 
 
-def with_mos(rows: Any, mos: np.ndarray) -> Any:
-    """The photos with another column `mos`."""
-    return rows.remove_columns("mos").add_column("mos", mos.tolist())
-
-
 def rescale_scores(student: DPIQAStudent, factor: float, offset: float) -> None:
     """Maps scores linearly; the weights of the positions sum to one, so the quality readout takes it all."""
     with torch.no_grad():
@@ -93,9 +88,8 @@ def move_back(student: DPIQAStudent, start: DPIQAStudent, share: float) -> None:
 
 
 def agreement(scores: np.ndarray, photos: Any) -> dict[str, float]:
-    """SRCC and RMSE."""
-    report = correlation_report(scores, photos["mos"][:], resamples=0)
-    return {name: report[name].value for name in ("srcc", "rmse")}
+    mos = photos["mos"][:]
+    return {"srcc": srcc(scores, mos), "rmse": rmse(scores, mos)}
 
 
 def calibrate(checkpoint: Path, trained_on: Any, held_out: Any, scores: np.ndarray, seed: int) -> float:
@@ -144,15 +138,14 @@ def main(arguments: argparse.Namespace) -> None:
     livefb = load_iqa_dataset(f"livefb={arguments.livefb}")
     biq2021 = load_iqa_splits("biq2021", arguments.data, split_by="scene")["train"]
     rows = concatenate_datasets([photos.select_columns(COLUMNS) for photos in (biq2021, livefb)])
-    is_held_out = np.isin(rows["name"][:], held_out["name"][:])
-    kept = np.flatnonzero(~is_held_out)
+    kept = np.flatnonzero(~np.isin(rows["name"][:], held_out["name"][:]))
 
     versions = arguments.versions or arguments.output / "versions"
     own = scores_of_start(arguments.start, rows, versions)
     mean, std = float(own[kept].mean()), float(own[kept].std())
     processor = DPIQAImageProcessor.from_pretrained(arguments.start)
-    # Versions are made of all photos, so that they do not depend on what is held out.
-    standardised = with_mos(rows, (own - mean) / std)
+    # On standardised scores every loss has the same size. Versions do not depend on what is held out.
+    standardised = rows.remove_columns("mos").add_column("mos", ((own - mean) / std).tolist())
     photos = TwinPhotos(standardised, processor, versions, every=arguments.every, num_workers=2)
     set_seed(arguments.seed)
     start, student = (DPIQAStudent.from_pretrained(arguments.start, dtype=torch.float32) for _ in range(2))
@@ -167,16 +160,20 @@ def main(arguments: argparse.Namespace) -> None:
     processor.save_pretrained(checkpoint)
 
     scores = scores_of(checkpoint, held_out)
-    calibration_photos = rows.select(kept[: -len(livefb)])
-    result: dict[str, Any] = {
+    of_biq2021 = rows.select(kept[: -len(livefb)])
+    result = {
         "arguments": {name: str(value) for name, value in vars(arguments).items()},
         "photos": {"train": len(kept), "held out": len(held_out)},
-        "interval_half_width": calibrate(checkpoint, calibration_photos, held_out, scores, arguments.seed),
-        "held out": {"start": agreement(scores_of_start(arguments.start, held_out, versions), held_out)},
-        "livefb": {"start": agreement(own[-len(livefb) :], livefb)},
+        "interval_half_width": calibrate(checkpoint, of_biq2021, held_out, scores, arguments.seed),
+        "held out": {
+            "start": agreement(scores_of_start(arguments.start, held_out, versions), held_out),
+            "student": agreement(scores, held_out),
+        },
+        "livefb": {
+            "start": agreement(own[-len(livefb) :], livefb),
+            "student": agreement(scores_of(checkpoint, livefb), livefb),
+        },
     }
-    result["held out"]["student"] = agreement(scores, held_out)
-    result["livefb"]["student"] = agreement(scores_of(checkpoint, livefb), livefb)
     (arguments.output / "result.json").write_text(json.dumps(result | {"log": log}, indent=1) + "\n")
     print(json.dumps(result, indent=1))
 

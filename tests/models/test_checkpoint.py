@@ -6,11 +6,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from PIL import ImageFilter
+from PIL import Image, ImageFilter
 from safetensors import safe_open
 
 import dpiqa
 from dpiqa import DPIQAStudent, Scorer
+from dpiqa.data.distortions import distort
 
 RESIDUALS = json.loads((Path(__file__).parents[1] / "support" / "golden" / "bundled_biq2021_test.json").read_text())
 
@@ -64,6 +65,32 @@ def test_the_card_states_the_measured_figures(folder):
 def test_blur_lowers_the_score(scorer, photos, radius):
     for photo in photos:
         assert scorer(photo.filter(ImageFilter.GaussianBlur(radius))).score < scorer(photo).score
+
+
+@pytest.mark.parametrize(("kind", "strength"), [("gaussian blur", 4.0), ("white noise", 25 / 255), ("jpeg", 8.0)])
+def test_the_quality_map_shows_damage_of_a_sixteenth(scorer, photos, kind, strength):
+    """Damage one cell of a 4x4 grid: the map's 10x10 values must fall more there than elsewhere."""
+    for photo in photos:
+        width, height = photo.width // 4, photo.height // 4
+        before = scorer([photo], return_map=True)[0].quality_map
+        for cell, values in ((1, slice(2, 5)), (2, slice(5, 8))):
+            box = (cell * width, cell * height, (cell + 1) * width, (cell + 1) * height)
+            damaged = photo.copy()
+            damaged.paste(distort(photo, kind, strength).crop(box), box)
+            fall = before - scorer([damaged], return_map=True)[0].quality_map
+            inside = np.zeros_like(fall, bool)
+            inside[values, values] = True
+            assert fall[inside].mean() > fall[~inside].mean()
+
+
+@pytest.mark.parametrize("colour", ["black", "white", "red", "skyblue"])
+def test_a_flat_colour_scores_low(scorer, colour):
+    assert scorer(Image.new("RGB", (512, 512), colour)).percentile < 15
+
+
+def test_random_pixels_score_low(scorer):
+    noise = np.random.default_rng(0).integers(0, 256, (512, 512, 3), np.uint8)
+    assert scorer(Image.fromarray(noise)).percentile < 15
 
 
 @pytest.mark.parametrize("side", ["left", "right"])

@@ -85,13 +85,13 @@ def test_bfloat16_ranks_photos_as_float32_does(photos):
         optimizer.zero_grad()
         teacher.train()(crops, labels=sharpness).loss.backward()
         optimizer.step()
-    crops, _ = photo_crops(photos, 64, seed=0, size=32)
+    # Among 64 crops, two or three that change places already cost 0.001.
+    crops, _ = photo_crops(photos, 256, seed=0, size=32)
     expected = score(teacher.eval(), crops)
     assert expected.std() > 0.04
     scores = score(freeze_for_inference(teacher, dtype=torch.bfloat16), crops)
     print(f"largest deviation of bfloat16: {(scores - expected).abs().max():.4f}")  # shown by pytest -rP
-    # Of 64 crops, some are so alike that they may change places: how many depends on the machine that trained.
-    assert spearmanr(scores, expected).statistic >= 0.995
+    assert spearmanr(scores, expected).statistic >= 0.999
     assert (scores - expected).abs().max() < 0.02
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from dpiqa import DPIQAStudent
+from dpiqa import DPIQAImageProcessor, DPIQAStudent
 from dpiqa.training import twins
 from dpiqa.training.non_photos import random_non_photo
 from dpiqa.training.twin_losses import damage_map_loss, non_photo_loss, version_ranking_loss
@@ -50,6 +50,14 @@ class TestPhotos:
         folder = twin_photos.versions.cache_files[0]["filename"]
         again = TwinPhotos(grouped_rows, tiny_processor, folder.rsplit("/", 1)[0], every=2)
         torch.testing.assert_close(again[0], twin_photos[0])
+
+    def test_a_processor_that_was_loaded_makes_none_again(self, grouped_rows, tmp_path):
+        settings = {"do_normalize": True, "image_mean": [0.5] * 3, "image_std": [0.5] * 3}
+        made = DPIQAImageProcessor(size={"height": 32, "width": 32}, **settings)
+        made.save_pretrained(tmp_path / "saved")
+        loaded = DPIQAImageProcessor.from_pretrained(tmp_path / "saved")
+        files = [TwinPhotos(grouped_rows, one, tmp_path).versions.cache_files for one in (made, loaded)]
+        assert files[0] == files[1]
 
     def test_another_processor_makes_its_own(self, twin_photos, grouped_rows, tiny_processor):
         tiny_processor.size = {"height": 32, "width": 48}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -81,7 +82,9 @@ class TwinPhotos(Dataset):
         self.groups = group_numbers(rows)
         self.shape = (processor.size["height"], processor.size["width"], 3)
         digests = [content_digest(image) for image in rows["image"]]
-        key = Hasher.hash([PIXELS_VERSION, _STRENGTHS, _LONGEST_SIDE, processor.settings(), seed, digests])
+        # As JSON, a processor that was just made has the settings of one that was loaded.
+        settings = json.dumps(processor.settings())
+        key = Hasher.hash([PIXELS_VERSION, _STRENGTHS, _LONGEST_SIDE, settings, seed, digests])
         Path(folder).mkdir(parents=True, exist_ok=True)
         self.versions: Table = rows.select_columns("image").map(
             _make_versions,
