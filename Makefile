@@ -2,6 +2,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN = $(VENV)/bin
+PIP = $(@D)/bin/pip install --quiet --no-compile
 TORCH := 2.13.0
 CPU_INDEX := https://download.pytorch.org/whl/cpu
 # The networks of the tests are so small that a second thread costs more than it gives.
@@ -26,8 +27,8 @@ check-rest:
 	$(QUICK) tests/test_rooms.py tests/test_packaging.py tests/test_licences.py tests/data tests/evaluation tests/hub
 
 # Everything.
-test: quality
-	$(MAKE) -j3 -Otarget $(PARTS)
+test: $(VENV)/ready
+	$(MAKE) -j3 -Otarget quality $(PARTS)
 
 # Everything once more, with the lines that no test runs.
 coverage: $(VENV)/ready
@@ -119,12 +120,12 @@ bench: $(VENV)/ready
 
 , := ,
 # The CPU build of torch where pip is set up to offer it, then from PyTorch's own index, else whatever pip offers.
+# Python compiles what is imported, when it is: a small part of all files.
 define install
 	$(PYTHON) -m venv $(@D)
-	$(@D)/bin/pip install --quiet "torch==$(TORCH)+cpu" 2>/dev/null \
-		|| $(@D)/bin/pip install --quiet --index-url $(CPU_INDEX) "torch==$(TORCH)+cpu" 2>/dev/null \
-		|| $(@D)/bin/pip install --quiet "torch==$(TORCH)"
-	$(@D)/bin/pip install --quiet $(1)
+	$(PIP) "torch==$(TORCH)+cpu" 2>/dev/null || $(PIP) --index-url $(CPU_INDEX) "torch==$(TORCH)+cpu" 2>/dev/null \
+		|| $(PIP) "torch==$(TORCH)"
+	$(PIP) $(1)
 	touch $@
 endef
 

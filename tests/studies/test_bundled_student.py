@@ -25,7 +25,7 @@ def train(monkeypatch):
 
 @pytest.mark.slow
 def test_the_student_goes_on_from_the_one_before(tmp_path, photos, train, monkeypatch):
-    release = releases.biq2021(tmp_path / "BIQ2021", photos, train=120, test=6)
+    release = releases.biq2021(tmp_path / "BIQ2021", photos, train=100, test=6)
     livefb = releases.livefb(tmp_path / "livefb")
     start, output = dpiqa.bundled_checkpoint(), tmp_path / "student"
     arguments = ["--data", str(release), "--livefb", str(livefb), "--start", str(start), "--output", str(output)]
@@ -35,7 +35,7 @@ def test_the_student_goes_on_from_the_one_before(tmp_path, photos, train, monkey
     monkeypatch.setattr(train, "train", lambda student, *rest: learnt_from.append(rest[0]) or train_on(student, *rest))
 
     def run(*options):
-        shared = ["--batch-size", "8", "--max-steps", "2", "--every", "2"]
+        shared = ["--batch-size", "4", "--max-steps", "2", "--every", "2"]
         train.main(train.make_parser().parse_args([*arguments, *shared, *options]))
         return load_file(output / "checkpoint" / "model.safetensors"), json.loads((output / "result.json").read_text())
 

@@ -217,7 +217,7 @@ class TestTeacher:
         clip = teachers.save_clip(tmp_path / "clip")
         output = tmp_path / "lora"
         start = ("--stable-diffusion", stable_diffusion, "--text-model", clip, "--image-size", 32, "--lora-rank", 2)
-        memory = ("--bf16", "--activation-checkpointing")
+        memory = ("--activation-checkpointing", "--per-device-train-batch-size", 2)
         (result,) = run("teacher", *common, "--max-steps", 2, *start, *memory, "-o", output)
         assert result.photos == 6
         sizes = [(output / name).stat().st_size for name in ("adapter_model.safetensors", "base/model.safetensors")]

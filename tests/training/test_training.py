@@ -144,6 +144,14 @@ class TestTrainer:
         with pytest.raises(ValueError, match=option):
             DPIQATrainingArguments(str(tmp_path), **{option: True})
 
+    @pytest.mark.parametrize("native", [True, False])
+    def test_bfloat16_where_it_is_slow_is_said(self, tmp_path, monkeypatch, caplog, native):
+        monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx512_bf16": native})
+        DPIQATrainingArguments(str(tmp_path), use_cpu=True)
+        assert not caplog.text
+        DPIQATrainingArguments(str(tmp_path), use_cpu=True, bf16=True)
+        assert ("This CPU has no instructions for bfloat16" in caplog.text) is not native
+
     def test_scores_are_read_in_float32_under_autocast(self, train, tiny_student):
         spatial = DPIQAStudent(tiny_config(head="spatial", feature_size=16))
         for model in (tiny_student, spatial, teachers.teacher()):

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass, field, fields
 from typing import Any, Literal
 
 import torch
 from transformers import TrainingArguments
+
+from ..scoring.frozen_teacher import inference_dtype
+
+logger = logging.getLogger(__name__)
 
 # Learning rate times 0.2 at these epochs, as published for each data set (METHOD: released code).
 _DROPS = {
@@ -89,6 +94,12 @@ class DPIQATrainingArguments(TrainingArguments):
         if not torch.accelerator.is_available():
             self.use_cpu, self.dataloader_pin_memory = True, False
         super().__post_init__()
+        if self.bf16 and inference_dtype(self.device) is not torch.bfloat16:
+            logger.warning(
+                "This %s has no instructions for bfloat16: PyTorch computes in it many times slower than in float32. "
+                "Leave out bf16.",
+                {"cpu": "CPU", "cuda": "GPU"}.get(self.device.type, self.device.type),
+            )
 
     @property
     def loss_weights(self) -> dict[str, float]:
