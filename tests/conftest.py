@@ -18,6 +18,7 @@ os.environ.update(
     DPIQA_MODEL="",
     DPIQA_BACKEND="torch",
     RAY_ADDRESS="local",
+    RAY_worker_niceness="0",  # else other tests beside them leave its workers a few per cent of a core
 )
 
 import huggingface_hub
