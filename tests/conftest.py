@@ -78,6 +78,14 @@ def pytest_runtest_call(item):
 
 
 @pytest.fixture(autouse=True)
+def answer_to_sigterm():
+    """Ray answers SIGTERM in its own way in the process that has started it, and would in every later test."""
+    before = signal.getsignal(signal.SIGTERM)
+    yield
+    signal.signal(signal.SIGTERM, before)
+
+
+@pytest.fixture(autouse=True)
 def assets(tmp_path_factory, monkeypatch):
     """What is kept between runs stays out of the user's folders, and out of other tests."""
     folder = tmp_path_factory.mktemp("assets")

@@ -28,8 +28,8 @@ pytestmark = [
     pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="finds processes in /proc"),
 ]
 NUM_PHOTOS = 120
-# Where a node is lost, the store of the one that is left has to hold two tars at once: with 100 MB Ray waits for ever.
-SMALL = {"object_store_memory": 400 * 1024**2, "include_dashboard": False}
+# So small that reading waits for scoring, and a run is never scored as a whole before its first file is there.
+SMALL = {"object_store_memory": 100 * 1024**2, "include_dashboard": False}
 
 
 @pytest.fixture(scope="module")
@@ -138,9 +138,11 @@ def test_an_actor_is_killed(tars, checkpoint, tmp_path):
 
 
 def test_a_node_is_stopped(tars, checkpoint, tmp_path):
-    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, **SMALL})
+    # The node that is left has to hold two tars: with less Ray neither reads on nor gives up the lost actor's core.
+    memory = 250 * 1024**2
+    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, **SMALL, "object_store_memory": memory})
     try:
-        second = cluster.add_node(num_cpus=1, object_store_memory=SMALL["object_store_memory"])
+        second = cluster.add_node(num_cpus=1, object_store_memory=memory)
         with connected(address=cluster.address):
             run = Run(tars, tmp_path / "scores", checkpoint)
             run.start()
