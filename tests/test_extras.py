@@ -6,6 +6,7 @@ import sys
 import pytest
 
 from support import releases
+from support.patience import PATIENCE
 from support.requirements import names, setup_arguments
 
 EXTRAS = ("demo", "eval", "cull", "lora", "heif", "ray")
@@ -18,7 +19,7 @@ def run(*arguments: str, code: str = "from dpiqa.cli import app; app()") -> subp
     absent -= names(required["install_requires"]) | {"pandas", "fsspec"}  # which datasets brings
     block = f"import sys; sys.modules.update(dict.fromkeys({sorted(absent)}));"
     command = [sys.executable, "-c", block + code, *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
+    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=PATIENCE)
 
 
 @pytest.fixture

@@ -5,7 +5,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -19,6 +18,7 @@ from dpiqa.scoring.map_files import MapFolder
 from dpiqa.scoring.rows import COLUMNS
 from support.commands import dpiqa, rows_of, usage_error
 from support.images import encoded
+from support.patience import PATIENCE, wait_for
 
 NOT_UTF8 = os.fsdecode(b"caf\xe9.jpg")
 
@@ -94,7 +94,7 @@ class TestRows:
     def test_broken_exif_prints_nothing(self, process, folder, photo):
         (folder / "china.jpg").write_bytes(encoded(photo, exif=b"Exif\x00\x00II*\x00\xff\xff\xff\xffgarbage"))
         with process(folder / "china.jpg", stdout=subprocess.DEVNULL) as running:
-            errors = running.communicate(timeout=60)[1].decode()
+            errors = running.communicate(timeout=PATIENCE)[1].decode()
         assert errors.strip() == "1 scored by torch in float32"
 
     def test_raw_files_are_named_in_the_summary(self, run, folder):
@@ -426,11 +426,9 @@ class TestOutputFiles:
         path.write_text("old")
         part = tmp_path / "scores.csv.part"
         with process(folder, "-o", path, "--overwrite", "--batch-size", "1", "--workers", "1") as running:
-            deadline = time.monotonic() + 60
-            while time.monotonic() < deadline and not (part.exists() and part.read_text().count("\n") > 3):
-                time.sleep(0.01)
+            wait_for(lambda: (part.exists() and part.read_text().count("\n") > 3) or running.poll() is not None)
             running.send_signal(number)
-            errors = running.communicate(timeout=60)[1].decode()
+            errors = running.communicate(timeout=PATIENCE)[1].decode()
         assert running.returncode == (-number if number == signal.SIGKILL else 128 + number), errors
         assert path.read_text() == "old"
         rows = _read_csv(part)
@@ -460,11 +458,9 @@ class TestOutputFiles:
         path = tmp_path / f"scores{suffix}"
         part = tmp_path / f"scores{suffix}.part"
         with process(folder, "-o", path) as running:
-            deadline = time.monotonic() + 100
-            while time.monotonic() < deadline and not _has_rows(part):
-                time.sleep(0.02)
+            wait_for(lambda: _has_rows(part) or running.poll() is not None)
             running.kill()
-            running.communicate(timeout=60)
+            running.communicate(timeout=PATIENCE)
         assert not path.exists()
         assert "go on with it with --resume" in usage_error("score", folder, "-o", path)
         other = run(folder, "-o", path, "--resume", "--dtype", "bfloat16")
@@ -529,7 +525,7 @@ class TestOutputFiles:
 
     def test_stdout_that_is_full_is_one_sentence(self, process, folder):
         with open("/dev/full", "w") as full, process(folder, stdout=full) as running:
-            errors = running.communicate(timeout=60)[1].decode()
+            errors = running.communicate(timeout=PATIENCE)[1].decode()
         assert running.returncode == 1
         assert errors.strip() == "cannot write the rows: No space left on device"
 
@@ -538,7 +534,7 @@ class TestOutputFiles:
         os.close(reader)
         with process(folder, stdout=writer) as running:
             os.close(writer)
-            errors = running.communicate(timeout=60)[1].decode()
+            errors = running.communicate(timeout=PATIENCE)[1].decode()
         assert (running.returncode, errors) == (1, "")
 
 
@@ -652,7 +648,7 @@ def test_on_a_terminal_the_rows_are_a_table(folder, process):
     master, slave = pty.openpty()
     running = process(folder, stdout=slave, env=os.environ | {"COLUMNS": "100"})
     os.close(slave)
-    errors = running.communicate(timeout=120)[1]
+    errors = running.communicate(timeout=PATIENCE)[1]
     output = " ".join(os.read(master, 100_000).decode().split())
     assert running.returncode == 0, errors
     assert "640x427" in output

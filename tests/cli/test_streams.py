@@ -9,6 +9,7 @@ import pytest
 
 from support.commands import dpiqa
 from support.images import encoded
+from support.patience import PATIENCE
 
 pytestmark = pytest.mark.slow  # fresh interpreters
 
@@ -16,7 +17,7 @@ pytestmark = pytest.mark.slow  # fresh interpreters
 def shell(arguments, redirections):
     """Runs the command with a shell's redirections."""
     command = f"{shlex.quote(sys.executable)} -m dpiqa {shlex.join(map(str, arguments))} {redirections}"
-    return subprocess.run(command, shell=True, capture_output=True, text=True, check=False, timeout=120)
+    return subprocess.run(command, shell=True, capture_output=True, text=True, check=False, timeout=PATIENCE)
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ import pytest
 from dpiqa.culling.report import Report, Scale
 from dpiqa.scoring.score import Score
 from support import browser
+from support.patience import PATIENCE
 from support.pictures import landscape
 
 pytest.importorskip("playwright")
@@ -57,7 +58,7 @@ def open_page(chromium, url):
     def open_page(width=1280, height=900, **options):
         page = chromium.new_context(viewport={"width": width, "height": height}, **options).new_page()
         pages.append(page)
-        page.set_default_timeout(10_000)
+        page.set_default_timeout(PATIENCE * 1000)
         page.on("request", lambda seen: elsewhere.append(seen.url) if seen.url.startswith("http") else None)
         page.on("pageerror", lambda error: wrong.append(str(error)))
         page.on("console", lambda message: wrong.append(message.text) if message.type == "error" else None)

@@ -9,6 +9,7 @@ import pytest
 from dpiqa import Scorer
 from support import browser
 from support.demo_app import running
+from support.patience import PATIENCE
 from support.pictures import landscape
 
 pytest.importorskip("playwright")
@@ -46,7 +47,7 @@ def pictures(tmp_path_factory):
 def page(request, chromium, url):
     width, height = request.param
     page = chromium.new_page(viewport={"width": width, "height": height})
-    page.set_default_timeout(30_000)
+    page.set_default_timeout(PATIENCE * 1000)
     elsewhere, failed = [], []
     page.on("request", lambda seen: elsewhere.append(seen.url) if seen.url.startswith("http") else None)
     page.on("response", lambda seen: failed.append(seen.url) if seen.status >= 400 else None)

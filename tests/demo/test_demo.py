@@ -33,6 +33,7 @@ from support import loops, teachers
 from support.demo_app import running
 from support.hub_cache import add_to_cache
 from support.images import encoded
+from support.patience import PATIENCE, get, post, stream, wait_for
 
 # gradio's own, in its server's threads.
 pytestmark = pytest.mark.filterwarnings(
@@ -72,17 +73,17 @@ def photo_file(photo, save):
 
 def upload(url, data, name="photo.png"):
     """Uploads as a browser does and returns the path on the server."""
-    response = httpx.post(f"{url}gradio_api/upload", files={"files": (name, data)}, timeout=60)
+    response = post(f"{url}gradio_api/upload", files={"files": (name, data)})
     response.raise_for_status()
     return response.json()[0]
 
 
 def call(url, endpoint, *data):
     """Calls a named endpoint without gradio's client, which uploads local files; returns (event, answer)."""
-    started = httpx.post(f"{url}gradio_api/call/{endpoint}", json={"data": list(data)}, timeout=60)
+    started = post(f"{url}gradio_api/call/{endpoint}", json={"data": list(data)})
     started.raise_for_status()
-    with httpx.stream("GET", f"{url}gradio_api/call/{endpoint}/{started.json()['event_id']}", timeout=60) as stream:
-        lines = "".join(stream.iter_text()).strip().split("\n")
+    with stream("GET", f"{url}gradio_api/call/{endpoint}/{started.json()['event_id']}") as answer:
+        lines = "".join(answer.iter_text()).strip().split("\n")
     return lines[-2].removeprefix("event: "), json.loads(lines[-1].removeprefix("data: "))
 
 
@@ -175,13 +176,13 @@ class TestStrangers:
         assert (event, answer["error"]) == ("error", "Expected an uploaded photo.")
 
     def test_events_of_the_page_refuse_paths_too(self, url):
-        config = httpx.get(f"{url}config").json()
+        config = get(f"{url}config").json()
         for event in config["dependencies"]:
             inputs = [file_data("/etc/passwd") for _ in event["inputs"]]
             if not inputs or not event["backend_fn"]:
                 continue
             body = {"data": inputs, "fn_index": event["id"], "session_hash": f"s{event['id']}"}
-            httpx.post(f"{url}gradio_api/queue/join", json=body).raise_for_status()
+            post(f"{url}gradio_api/queue/join", json=body).raise_for_status()
             messages = _messages(url, f"s{event['id']}")
             assert REFUSED in messages, event
 
@@ -211,29 +212,29 @@ class TestStrangers:
         (folder / "link.txt").unlink(missing_ok=True)
         (folder / "link.txt").symlink_to(folder.parent / "outside.txt")
         path = path.format(cwd=os.getcwd(), folder=folder, canary=canary.url)
-        response = httpx.get(f"{url}gradio_api/{path}" if not path.startswith("../") else f"{url}{path[3:]}")
+        response = get(f"{url}gradio_api/{path}" if not path.startswith("../") else f"{url}{path[3:]}")
         assert response.status_code == 404
         assert canary.requests == []
 
     @pytest.mark.parametrize("path", ["component_server", "process_recording", "run/score", "api/score"])
     def test_nothing_else_takes_requests(self, url, path):
-        assert httpx.post(f"{url}gradio_api/{path}", json={"data": []}).status_code == 404
+        assert post(f"{url}gradio_api/{path}", json={"data": []}).status_code == 404
 
     def test_uploads_of_pages_are_not_shown_as_pages(self, url):
         path = upload(url, b"<script>alert(1)</script>", "page.html")
-        response = httpx.get(f"{url}gradio_api/file={path}")
+        response = get(f"{url}gradio_api/file={path}")
         assert response.status_code == 200
         assert response.headers["content-disposition"].startswith("attachment")
 
     def test_nothing_is_taken_for_another_type_than_it_says(self, url, photo):
         path = upload(url, encoded(photo, "PNG"))
         for address in ("", f"gradio_api/file={path}", "gradio_api/file=nope"):
-            assert httpx.get(f"{url}{address}").headers["x-content-type-options"] == "nosniff"
+            assert get(f"{url}{address}").headers["x-content-type-options"] == "nosniff"
 
     def test_a_file_opened_by_itself_runs_nothing(self, url, photo):
         path = upload(url, encoded(photo, "PNG"))
-        assert httpx.get(f"{url}gradio_api/file={path}").headers["content-security-policy"] == "sandbox"
-        assert "content-security-policy" not in httpx.get(url).headers
+        assert get(f"{url}gradio_api/file={path}").headers["content-security-policy"] == "sandbox"
+        assert "content-security-policy" not in get(url).headers
 
     @pytest.mark.parametrize("origin", ["https://elsewhere.example", "null", "http://localhost:1"])
     @pytest.mark.parametrize("host", ["127.0.0.1", "organisation-dpiqa-demo.hf.space"])
@@ -258,12 +259,12 @@ class TestStrangers:
         ],
     )
     def test_events_that_are_not_there(self, url, path, body, capfd):
-        assert httpx.post(f"{url}gradio_api/{path}", json=body).status_code == 400
+        assert post(f"{url}gradio_api/{path}", json=body).status_code == 400
         assert "Traceback" not in capfd.readouterr().err
 
     @pytest.mark.parametrize("path", ["queue/data?session_hash=nobody", "call/score/nosuch"])
     def test_answers_that_nobody_waits_for(self, url, path, caplog):
-        assert "not found" in httpx.get(f"{url}gradio_api/{path}").text.lower()
+        assert "not found" in get(f"{url}gradio_api/{path}").text.lower()
         assert len([record for record in caplog.records if record.name.startswith(("dpiqa", "uvicorn"))]) <= 1
 
     def test_a_path_in_the_log_is_short_and_printable(self, url, caplog):
@@ -276,28 +277,28 @@ class TestStrangers:
     def test_uploads_without_a_name(self, url, part, capfd):
         body = f"--b\r\nContent-Disposition: form-data; {part}\r\n\r\nx\r\n--b--\r\n".encode()
         headers = {"content-type": "multipart/form-data; boundary=b"}
-        response = httpx.post(f"{url}gradio_api/upload", content=body, headers=headers)
+        response = post(f"{url}gradio_api/upload", content=body, headers=headers)
         assert response.status_code in (200, 400)
         assert "Traceback" not in capfd.readouterr().err
 
     def test_a_malformed_event_is_one_line_in_the_log(self, url, caplog):
-        event = next(event for event in httpx.get(f"{url}config").json()["dependencies"] if len(event["inputs"]) > 1)
+        event = next(event for event in get(f"{url}config").json()["dependencies"] if len(event["inputs"]) > 1)
         body = {"data": ["secret.jpg"], "fn_index": event["id"], "session_hash": "one-line"}
-        httpx.post(f"{url}gradio_api/queue/join", json=body).raise_for_status()
+        post(f"{url}gradio_api/queue/join", json=body).raise_for_status()
         _messages(url, "one-line")
         ours = [record for record in caplog.records if record.name.startswith("dpiqa")]
         assert [record.getMessage() for record in ours] == ["An event got what it does not take: ValueError"]
         assert ours[0].exc_info is None
 
     def test_an_event_that_is_for_the_page_alone(self, url, capfd):
-        [event] = [event for event in httpx.get(f"{url}config").json()["dependencies"] if not event["backend_fn"]]
+        [event] = [event for event in get(f"{url}config").json()["dependencies"] if not event["backend_fn"]]
         body = {"data": [50], "fn_index": event["id"], "session_hash": "page-alone"}
-        httpx.post(f"{url}gradio_api/queue/join", json=body).raise_for_status()
+        post(f"{url}gradio_api/queue/join", json=body).raise_for_status()
         assert "This is not what the event takes." in _messages(url, "page-alone")
         assert "no backend method" not in capfd.readouterr().err
 
     def test_malformed_events_put_no_names_into_the_log(self, url, capfd):
-        config = httpx.get(f"{url}config").json()
+        config = get(f"{url}config").json()
         for event in config["dependencies"]:
             for data in (
                 ["secret.jpg"],
@@ -307,7 +308,7 @@ class TestStrangers:
             ):
                 session = f"m{event['id']}"
                 body = {"data": data, "fn_index": event["id"], "session_hash": session}
-                if httpx.post(f"{url}gradio_api/queue/join", json=body).status_code == 200:
+                if post(f"{url}gradio_api/queue/join", json=body).status_code == 200:
                     _messages(url, session)
         output = capfd.readouterr()
         assert "secret.jpg" not in output.out + output.err
@@ -319,20 +320,20 @@ class TestStrangers:
 class TestLimits:
     def test_long_files_are_refused(self, url):
         data = bytes(PUBLIC.max_file_bytes + 1)
-        assert httpx.post(f"{url}gradio_api/upload", files={"files": data}, timeout=60).status_code == 413
+        assert post(f"{url}gradio_api/upload", files={"files": data}).status_code == 413
 
     def test_long_requests_are_refused_before_they_are_read(self, url):
-        connection = http.client.HTTPConnection(httpx.URL(url).netloc.decode(), timeout=10)
+        connection = http.client.HTTPConnection(httpx.URL(url).netloc.decode(), timeout=PATIENCE)
         connection.putrequest("POST", "/gradio_api/upload")
         connection.putheader("Content-Length", str(10**12))
         connection.endheaders()
         assert connection.getresponse().status == 413
         connection.close()
         long = {"data": ["x" * PUBLIC.max_request_bytes]}
-        assert httpx.post(f"{url}gradio_api/call/score", json=long).status_code == 413
+        assert post(f"{url}gradio_api/call/score", json=long).status_code == 413
 
     def test_requests_without_a_length_are_refused(self, url):
-        assert httpx.post(f"{url}gradio_api/upload", content=iter([b"x"])).status_code == 411
+        assert post(f"{url}gradio_api/upload", content=iter([b"x"])).status_code == 411
 
     @pytest.mark.parametrize("length", ["5", "300000000", None])
     def test_requests_in_chunks_are_refused(self, url, length):
@@ -381,8 +382,8 @@ class TestLimits:
 
     def test_a_full_folder_takes_no_more_uploads_and_results(self, scorer, tmp_path):
         with running(scorer, tmp_path, limits=replace(PUBLIC, max_folder_bytes=0)) as url:
-            uploaded = httpx.post(f"{url}gradio_api/upload", files={"files": b"x"})
-            asked = httpx.post(f"{url}gradio_api/call/distort", json={"data": []})
+            uploaded = post(f"{url}gradio_api/upload", files={"files": b"x"})
+            asked = post(f"{url}gradio_api/call/distort", json={"data": []})
         assert (uploaded.status_code, asked.status_code) == (503, 503)
         assert "try again" in uploaded.text
         assert "try again" in asked.json()["detail"]
@@ -392,7 +393,7 @@ class TestLimits:
 
         def status(number):
             data = {"files": bytes([number]) * size}
-            return httpx.post(f"{url}gradio_api/upload", files=data, timeout=60).status_code
+            return post(f"{url}gradio_api/upload", files=data).status_code
 
         with running(scorer, tmp_path, limits=limits) as url, ThreadPoolExecutor(8) as pool:
             statuses = Counter(pool.map(status, range(8)))
@@ -418,23 +419,23 @@ class TestLimits:
 
     def test_the_page_has_that_budget_too(self, url):
         large = file_data(upload(url, encoded(Image.new("1", (7000, 7000)), "PNG")))
-        config = httpx.get(f"{url}config").json()
+        config = get(f"{url}config").json()
         [files] = [part["id"] for part in config["components"] if part["props"].get("elem_id") == "dpiqa-photos"]
         [event] = [event["id"] for event in config["dependencies"] if event["inputs"] == [files]]
         body = {"data": [[large] * 30], "fn_index": event, "session_hash": "budget"}
-        httpx.post(f"{url}gradio_api/queue/join", json=body).raise_for_status()
+        post(f"{url}gradio_api/queue/join", json=body).raise_for_status()
         assert "1,470 megapixels together" in _messages(url, "budget")
 
     @pytest.mark.parametrize("beginning", [b"", b"GET / HTT", b"GET / HTTP/1.1\r\nHost: a\r\n"])
     def test_a_connection_without_a_request_is_closed(self, url, beginning, monkeypatch):
         monkeypatch.setattr(connections, "MAX_IDLE", 1)
-        with socket.create_connection((httpx.URL(url).host, httpx.URL(url).port), timeout=10) as connection:
+        with socket.create_connection((httpx.URL(url).host, httpx.URL(url).port), timeout=PATIENCE) as connection:
             connection.sendall(beginning)
             assert connection.recv(1000) == b""
 
     def test_a_connection_between_two_requests_is_closed(self, url, monkeypatch):
         monkeypatch.setattr(connections, "MAX_IDLE", 1)
-        with socket.create_connection((httpx.URL(url).host, httpx.URL(url).port), timeout=10) as connection:
+        with socket.create_connection((httpx.URL(url).host, httpx.URL(url).port), timeout=PATIENCE) as connection:
             connection.sendall(b"GET /config HTTP/1.1\r\nHost: a\r\n\r\nGET / HT")
             while connection.recv(65536):
                 pass
@@ -448,7 +449,7 @@ class TestLimits:
 
     def test_a_request_that_drips_is_given_up(self, url, monkeypatch):
         monkeypatch.setattr(gate, "MAX_ARRIVAL", 1)
-        with socket.create_connection((httpx.URL(url).host, httpx.URL(url).port), timeout=10) as connection:
+        with socket.create_connection((httpx.URL(url).host, httpx.URL(url).port), timeout=PATIENCE) as connection:
             head = "POST /gradio_api/upload HTTP/1.1\r\nHost: a\r\nContent-Length: 1000"
             connection.sendall(f"{head}\r\nContent-Type: multipart/form-data; boundary=b\r\n\r\n".encode())
             connection.sendall(b'--b\r\nContent-Disposition: form-data; name="files"; filename="a.png"\r\n\r\n')
@@ -497,22 +498,22 @@ class TestLimits:
             data = file_data(upload(url, encoded(photo, "PNG")))
             for _ in range(5):
                 body = {"data": [data], "session_hash": ""}
-                assert httpx.post(f"{url}gradio_api/call/score", json=body).status_code < 500
+                assert post(f"{url}gradio_api/call/score", json=body).status_code < 500
             assert call(url, "score", data)[0] == "complete"
         assert "KeyError" not in caplog.text
 
     def test_clients_that_hang_up_do_not_stop_the_queue(self, scorer, tmp_path, photo):
         with running(scorer, tmp_path) as url:
             data = file_data(upload(url, encoded(photo, "PNG")))
-            config = httpx.get(f"{url}config").json()
+            config = get(f"{url}config").json()
             [event] = [event["id"] for event in config["dependencies"] if event["api_name"] == "score"]
 
             def leave(number):
                 body = {"data": [data], "fn_index": event, "session_hash": f"left{number}"}
-                httpx.post(f"{url}gradio_api/queue/join", json=body, timeout=60)
+                post(f"{url}gradio_api/queue/join", json=body)
                 address = f"{url}gradio_api/queue/data?session_hash=left{number}"
-                with httpx.stream("GET", address, timeout=60) as stream:
-                    next(stream.iter_raw())
+                with stream("GET", address) as answer:
+                    next(answer.iter_raw())
 
             with ThreadPoolExecutor(20) as pool:
                 list(pool.map(leave, range(60)))
@@ -523,7 +524,7 @@ class TestLimits:
             _choose_example(url, 0, "before")
             path = Path(upload(url, encoded(photo, "PNG")))
             call(url, "score", file_data(str(path)))
-            _wait_until_gone(path.parent)
+            wait_for(lambda: not path.parent.exists())
             assert "china.jpg" in _choose_example(url, 0, "after")
             assert (tmp_path / "cleared" / "examples" / "china.jpg").is_file()
 
@@ -541,8 +542,7 @@ class TestLimits:
                 time.sleep(0.5)
             strays = list(folder.glob("tmp*"))
             assert len(strays) == 2
-            for stray in strays:
-                _wait_until_gone(stray)
+            wait_for(lambda: not any(stray.exists() for stray in strays))
             assert storage.files_now() == examples
 
 
@@ -561,13 +561,13 @@ class TestOnOnesOwnMachine:
         assert len(asked) == 40
 
     def test_the_page_says_what_it_takes(self, own_url):
-        texts = str(httpx.get(f"{own_url}config").json()["components"])
+        texts = str(get(f"{own_url}config").json()["components"])
         assert "Up to 1,000 photos" in texts
         assert "at most 500 MB and 200 megapixels. Photos stay on this machine" in texts
 
     @pytest.mark.parametrize("path", ["gradio_api/file=/etc/passwd", "gradio_api/proxy=http://a", "openapi.json"])
     def test_it_is_as_closed_as_in_public(self, own_url, path):
-        assert httpx.get(f"{own_url}{path}").status_code == 404
+        assert get(f"{own_url}{path}").status_code == 404
         assert call(own_url, "score", file_data("/etc/passwd"))[1]["error"] == REFUSED
 
 
@@ -611,7 +611,7 @@ class TestScoring:
         assert "<b>0.25</b> to <b>0.75</b> for 80 % of such photos" in views.score_card(scored, 0.8)
 
     def test_the_colours_of_the_map_are_explained(self, url):
-        texts = " ".join(str(part["props"].get("value")) for part in httpx.get(f"{url}config").json()["components"])
+        texts = " ".join(str(part["props"].get("value")) for part in get(f"{url}config").json()["components"])
         assert "<b>purple</b> is a low local quality" in texts
         legend = views.map_legend((0.1, 0.85))
         assert "bad: 0.10 or less" in legend
@@ -682,7 +682,7 @@ class TestCommand:
                 [sys.executable, "-m", "dpiqa", "demo", "--port", str(port)],
                 capture_output=True,
                 text=True,
-                timeout=120,
+                timeout=PATIENCE,
             )
         assert result.returncode == 2
         output = " ".join((result.stdout + result.stderr).replace("│", " ").split())
@@ -720,17 +720,10 @@ def canary():
         thread.join()
 
 
-def _wait_until_gone(path):
-    deadline = time.monotonic() + 30
-    while path.exists() and time.monotonic() < deadline:
-        time.sleep(0.2)
-    assert not path.exists()
-
-
 def _raw(url, head, body=b""):
     """Sends a request as it stands; returns the status and the whole answer."""
     host, port = httpx.URL(url).host, httpx.URL(url).port
-    with socket.create_connection((host, port), timeout=10) as connection:
+    with socket.create_connection((host, port), timeout=PATIENCE) as connection:
         connection.sendall(f"{head}\r\nHost: {host}\r\nConnection: close\r\n\r\n".encode() + body)
         answer = b""
         while chunk := connection.recv(65536):
@@ -740,18 +733,18 @@ def _raw(url, head, body=b""):
 
 def _choose_example(url, number, session):
     """Clicks on an example; returns what the page gets."""
-    config = httpx.get(f"{url}config").json()
+    config = get(f"{url}config").json()
     [examples] = [part["id"] for part in config["components"] if part["props"].get("elem_id") == "dpiqa-examples"]
     [event] = [event["id"] for event in config["dependencies"] if event["inputs"] == [examples]]
     body = {"data": [number], "fn_index": event, "session_hash": session}
-    httpx.post(f"{url}gradio_api/queue/join", json=body).raise_for_status()
+    post(f"{url}gradio_api/queue/join", json=body).raise_for_status()
     return _messages(url, session)
 
 
 def _messages(url, session):
-    with httpx.stream("GET", f"{url}gradio_api/queue/data?session_hash={session}", timeout=60) as stream:
+    with stream("GET", f"{url}gradio_api/queue/data?session_hash={session}") as answer:
         text = ""
-        for chunk in stream.iter_text():
+        for chunk in answer.iter_text():
             text += chunk
             if "process_completed" in text:
                 return text

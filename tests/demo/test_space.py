@@ -9,7 +9,6 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 from itertools import chain
 from pathlib import Path
 from unittest.mock import MagicMock
@@ -21,6 +20,7 @@ from huggingface_hub import metadata_load
 from packaging.requirements import Requirement
 
 from dpiqa.demo import LOCAL, PUBLIC, limits, server, storage
+from support.patience import PATIENCE, get, wait_for
 from support.requirements import setup_arguments
 
 ROOT = Path(__file__).parents[2]
@@ -59,7 +59,7 @@ def test_it_starts_offline_and_leaves_nothing_behind(space, port, tmp_path, stop
             config = _first_answer(f"http://127.0.0.1:{port}/config", app)
         finally:
             app.send_signal(stop)
-        output = app.communicate(timeout=60)[0].decode()
+        output = app.communicate(timeout=PATIENCE)[0].decode()
     assert config["title"] == "How good does your photo look?"
     assert app.returncode == 0, output
     assert not list((tmp_path / "tmp").glob("dpiqa-demo-*"))
@@ -176,10 +176,11 @@ def test_its_requirements_are_those_of_the_package():
 
 
 def _first_answer(url, process):
-    deadline = time.monotonic() + 60
-    while time.monotonic() < deadline and process.poll() is None:
+    def answer():
+        assert process.poll() is None, "the app has ended"
         try:
-            return httpx.get(url).json()
+            return get(url).json()
         except httpx.HTTPError:
-            time.sleep(0.2)
-    raise AssertionError("the app does not answer")
+            return None
+
+    return wait_for(answer)

@@ -10,13 +10,13 @@ import sys
 from pathlib import Path
 
 import evaluate
-import httpx
 import numpy as np
 import pytest
 from gradio_client import Client
 from gradio_client.exceptions import AppError
 
 from dpiqa.evaluation.metrics import correlation_report
+from support.patience import PATIENCE, get, post
 
 ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / "spaces" / "iqa-correlation"
@@ -83,17 +83,17 @@ class TestPage:
 
     def test_it_reads_an_upload(self, space, url):
         files = {"files": ("scores.csv", "\ufeffscore,mos\n1,2\n".encode())}
-        path = httpx.post(f"{url}gradio_api/upload", files=files, timeout=60).json()[0]
+        path = post(f"{url}gradio_api/upload", files=files).json()[0]
         assert space._read_upload({"path": path, "orig_name": "scores.csv"}) == "score,mos\n1,2\n"
 
     def test_a_long_file_is_refused(self, url):
         files = {"files": ("scores.csv", b"1,2\n" * 300_000)}
-        answer = httpx.post(f"{url}gradio_api/upload", files=files, timeout=60)
+        answer = post(f"{url}gradio_api/upload", files=files)
         assert answer.status_code == 413
         assert "1000000 bytes" in answer.text
 
     def test_its_page_says_the_limits(self, url):
-        config = httpx.get(f"{url}config", timeout=60).json()
+        config = get(f"{url}config").json()
         [text] = [part["props"] for part in config["components"] if part["props"].get("label") == "Scores and MOS"]
         assert text["max_length"] == 1_000_000
         words = "10,000 photos and 1 MB. One request is computed at a time, and 16 may wait."
@@ -152,7 +152,7 @@ class TestFolder:
             env=environment,
             capture_output=True,
             text=True,
-            timeout=300,
+            timeout=PATIENCE,
         )
         assert done.returncode == 0, done.stderr
         assert done.stdout.splitlines() == [f"3 {tmp_path / 'space' / 'dpiqa' / '__init__.py'}", "[]"]

@@ -11,6 +11,7 @@ import pytest
 from PIL import Image
 
 from dpiqa.models.pixel_budget import PixelBudget
+from support.patience import PATIENCE
 
 
 def most_held(budget: PixelBudget, sizes: list[int], threads: int) -> int:
@@ -81,7 +82,7 @@ def test_a_forked_process_does_not_wait_for_threads_that_it_has_not(tmp_path, ph
         "os._exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))\n"
     )
     command = [sys.executable, "-W", "ignore", "-c", script, tmp_path / "photo.png"]
-    assert subprocess.run(command, timeout=60).returncode == 0
+    assert subprocess.run(command, timeout=PATIENCE).returncode == 0
 
 
 PEAKS = """

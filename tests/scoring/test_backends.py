@@ -20,6 +20,7 @@ from dpiqa.scoring.backends.torch_backend import TorchBackend
 from dpiqa.scoring.export import export_student
 from dpiqa.scoring.export_check import ExportError, ExportToleranceError, check_agreement, pictures
 from support.commands import dpiqa
+from support.patience import PATIENCE
 from support.tiny_students import tiny_config
 
 BACKENDS = ["onnx", "openvino"]
@@ -271,7 +272,7 @@ def test_a_signal_after_two_openvino_scorers_are_gone_kills_nobody(exported):
         "for _ in range(20):\n"
         "    subprocess.run([sys.executable, '-V'], stdout=subprocess.DEVNULL)\n"
     )
-    subprocess.run([sys.executable, "-c", script], check=True, timeout=120)
+    subprocess.run([sys.executable, "-c", script], check=True, timeout=PATIENCE)
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="processes are not forked here")
@@ -292,7 +293,7 @@ def test_after_a_fork_openvino_says_that_it_cannot(exported, photo, save):
         "    os._exit(0)\n"
         "os.waitpid(child, 0)"
     )
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60)
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=PATIENCE)
     assert done.stdout.count("cannot compute in a process that was forked") == 2
 
 

@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from dpiqa.scoring import forks
+from support.patience import PATIENCE
 
 SCRIPT = """
 import sys
@@ -41,7 +42,7 @@ def test_a_scorer_made_before_the_fork(tiny_checkpoint, photo, save, tmp_path):
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment, start_new_session=True
     )
     try:
-        output, errors = process.communicate(timeout=180)
+        output, errors = process.communicate(timeout=PATIENCE)
     finally:
         if process.poll() is None:  # it hangs, and so do its children
             os.killpg(process.pid, signal.SIGKILL)

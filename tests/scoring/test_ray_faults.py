@@ -5,7 +5,6 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -18,6 +17,7 @@ from dpiqa import Scorer
 from dpiqa.scoring.engines.inputs import find_inputs
 from dpiqa.scoring.engines.ray import score_inputs
 from support.images import encoded
+from support.patience import PATIENCE, wait_for
 from support.pictures import landscape
 from support.shards import write_tar
 from support.tiny_students import save_tiny
@@ -69,17 +69,9 @@ class Run(threading.Thread):
             self.error = type(error)  # its traceback would hold the actors
 
     def finish(self):
-        self.join(timeout=600)
+        self.join(timeout=PATIENCE)
         assert not self.is_alive()
         return self.error
-
-
-def wait_for(condition, seconds=300):
-    end = time.monotonic() + seconds
-    while not (found := condition()):
-        assert time.monotonic() < end
-        time.sleep(0.05)
-    return found
 
 
 def files(output):
@@ -198,6 +190,6 @@ score_inputs(scorer, {str(checkpoint)!r}, inputs, {str(output)!r}, workers=2, re
     # Ray's processes end by themselves once their driver has.
     wait_for(lambda: not any(Path(f"/proc/{pid}").exists() for pid in started))
     before = {path.name for path in files(output)}
-    assert start().wait(timeout=600) == 0
+    assert start().wait(timeout=PATIENCE) == 0
     assert before & {path.name for path in files(output)}
     check_all_are_there_once(output)

@@ -7,6 +7,7 @@ import pytest
 
 from dpiqa.evaluation.report import read_results
 from support import releases
+from support.patience import PATIENCE
 
 
 @pytest.mark.slow
@@ -33,7 +34,7 @@ def test_two_processes_give_the_metrics_of_one(tmp_path, tiny_checkpoint):
         }
         command = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc_per_node={processes}"]
         command += ["-m", "dpiqa", "train", "student", *(f"--{name}={value}" for name, value in arguments.items())]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=300)
+        done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE)
         assert done.returncode == 0, done.stderr[-2000:]
         (_, after) = read_results(tmp_path / str(processes) / "results.json")
         figures[processes] = {name: metric["value"] for name, metric in after.metrics.items()}
