@@ -40,6 +40,9 @@ pytestmark = pytest.mark.filterwarnings(
     "ignore:.*no_silent_downcasting", "ignore:The copy keyword is deprecated", "ignore::ResourceWarning"
 )
 
+# Less than the 20 seconds after which the app itself gives up a connection: what a test sets has to take effect.
+PROMPT = 10
+
 REFUSED = "Only uploaded photos are taken: no paths, no URLs."
 
 
@@ -429,13 +432,13 @@ class TestLimits:
     @pytest.mark.parametrize("beginning", [b"", b"GET / HTT", b"GET / HTTP/1.1\r\nHost: a\r\n"])
     def test_a_connection_without_a_request_is_closed(self, url, beginning, monkeypatch):
         monkeypatch.setattr(connections, "MAX_IDLE", 1)
-        with socket.create_connection((httpx.URL(url).host, httpx.URL(url).port), timeout=PATIENCE) as connection:
+        with socket.create_connection((httpx.URL(url).host, httpx.URL(url).port), timeout=PROMPT) as connection:
             connection.sendall(beginning)
             assert connection.recv(1000) == b""
 
     def test_a_connection_between_two_requests_is_closed(self, url, monkeypatch):
         monkeypatch.setattr(connections, "MAX_IDLE", 1)
-        with socket.create_connection((httpx.URL(url).host, httpx.URL(url).port), timeout=PATIENCE) as connection:
+        with socket.create_connection((httpx.URL(url).host, httpx.URL(url).port), timeout=PROMPT) as connection:
             connection.sendall(b"GET /config HTTP/1.1\r\nHost: a\r\n\r\nGET / HT")
             while connection.recv(65536):
                 pass
@@ -449,7 +452,7 @@ class TestLimits:
 
     def test_a_request_that_drips_is_given_up(self, url, monkeypatch):
         monkeypatch.setattr(gate, "MAX_ARRIVAL", 1)
-        with socket.create_connection((httpx.URL(url).host, httpx.URL(url).port), timeout=PATIENCE) as connection:
+        with socket.create_connection((httpx.URL(url).host, httpx.URL(url).port), timeout=PROMPT) as connection:
             head = "POST /gradio_api/upload HTTP/1.1\r\nHost: a\r\nContent-Length: 1000"
             connection.sendall(f"{head}\r\nContent-Type: multipart/form-data; boundary=b\r\n\r\n".encode())
             connection.sendall(b'--b\r\nContent-Disposition: form-data; name="files"; filename="a.png"\r\n\r\n')
@@ -524,7 +527,7 @@ class TestLimits:
             _choose_example(url, 0, "before")
             path = Path(upload(url, encoded(photo, "PNG")))
             call(url, "score", file_data(str(path)))
-            wait_for(lambda: not path.parent.exists())
+            wait_for(lambda: not path.parent.exists(), seconds=30)  # the app itself clears once a minute
             assert "china.jpg" in _choose_example(url, 0, "after")
             assert (tmp_path / "cleared" / "examples" / "china.jpg").is_file()
 
@@ -542,7 +545,7 @@ class TestLimits:
                 time.sleep(0.5)
             strays = list(folder.glob("tmp*"))
             assert len(strays) == 2
-            wait_for(lambda: not any(stray.exists() for stray in strays))
+            wait_for(lambda: not any(stray.exists() for stray in strays), seconds=30)
             assert storage.files_now() == examples
 
 
@@ -723,7 +726,7 @@ def canary():
 def _raw(url, head, body=b""):
     """Sends a request as it stands; returns the status and the whole answer."""
     host, port = httpx.URL(url).host, httpx.URL(url).port
-    with socket.create_connection((host, port), timeout=PATIENCE) as connection:
+    with socket.create_connection((host, port), timeout=PROMPT) as connection:
         connection.sendall(f"{head}\r\nHost: {host}\r\nConnection: close\r\n\r\n".encode() + body)
         answer = b""
         while chunk := connection.recv(65536):

@@ -10,9 +10,9 @@ PATIENCE = 600  # seconds
 get, post, stream = (partial(function, timeout=PATIENCE) for function in (httpx.get, httpx.post, httpx.stream))
 
 
-def wait_for(condition):
+def wait_for(condition, seconds=PATIENCE):
     """Returns what the condition gives once it is true."""
-    end = time.monotonic() + PATIENCE
+    end = time.monotonic() + seconds
     while not (found := condition()):
         assert time.monotonic() < end, "waited too long"
         time.sleep(0.01)
