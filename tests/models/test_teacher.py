@@ -349,3 +349,11 @@ class TestFromStableDiffusion:
     def test_a_missing_part_is_an_error(self, tmp_path):
         with pytest.raises(OSError, match="has no folder vae/"):
             DPIQAModel.from_stable_diffusion(tmp_path, prompt_embeddings=torch.zeros(1, 24))
+
+    def test_a_missing_tokenizer_is_said_before_large_parts_are_loaded(self, clip, tmp_path):
+        for part in ("vae", "unet"):
+            (tmp_path / "empty" / part).mkdir(parents=True)
+        for name in ("tokenizer.json", "tokenizer_config.json", "vocab.json", "merges.txt"):
+            (clip / name).unlink()
+        with pytest.raises(OSError, match="has no tokenizer that can be read"):
+            DPIQAModel.from_stable_diffusion(tmp_path / "empty", text_model=clip)

@@ -1,6 +1,7 @@
 """Scoring with Ray Data gives the rows of the local engine, for every kind of input, and goes on where it ended."""
 
 import os
+import shutil
 from types import SimpleNamespace
 
 import datasets
@@ -11,7 +12,7 @@ from PIL import Image
 
 from dpiqa import Scorer
 from dpiqa.scoring.engines.inputs import find_inputs
-from dpiqa.scoring.engines.ray import score_inputs
+from dpiqa.scoring.engines.ray import _cores_to_claim, score_inputs
 from dpiqa.scoring.image_files import find_images
 from dpiqa.scoring.rows import COLUMNS, to_row
 from dpiqa.scoring.score import Score
@@ -135,11 +136,20 @@ class TestRows:
 
 
 class TestResume:
-    def test_photos_that_have_a_row_are_left_out(self, tmp_path, checkpoint, photo):
-        for name in ("a.jpg", "b.jpg"):
-            photo.save(tmp_path / name)
-        score(tmp_path / "scores", checkpoint, tmp_path / "a.jpg")
-        before = {path: path.stat().st_mtime_ns for path in (tmp_path / "scores").glob("*.parquet")}
-        assert score(tmp_path / "scores", checkpoint, tmp_path, resume=True).scored == 2
-        assert len(rows_in(tmp_path / "scores")) == 2
+    def test_photos_that_have_a_row_are_left_out(self, scored, checkpoint, photo, tmp_path):
+        output, more = shutil.copytree(scored.root / "scores", tmp_path / "scores"), tmp_path / "more.jpg"
+        photo.save(more)
+        before = {path: path.stat().st_mtime_ns for path in output.glob("*.parquet")}
+        counts = score(output, checkpoint, scored.root / "photos", more, carry=["text"], resume=True)
+        rows = rows_in(output)
+        assert rows.keys() - scored.rows.keys() == {str(more)}
+        assert rows[str(more)]["error"] is None
+        assert counts.scored == scored.counts.scored + 1
         assert {path: path.stat().st_mtime_ns for path in before} == before
+
+    @pytest.mark.parametrize(
+        ("cores", "in_cluster", "resume", "claimed"),
+        [(4, 4, False, 4), (4, 4, True, 3), (1, 1, True, 0), (2, 4, True, 2), (16, 64, True, 16)],
+    )
+    def test_a_core_is_left_for_looking_which_rows_are_there(self, cores, in_cluster, resume, claimed):
+        assert _cores_to_claim(cores, in_cluster, resume) == claimed

@@ -185,6 +185,9 @@ class DPIQAModel(DPIQAPreTrainedModel):
         missing = [part for part in ("vae", "unet") if not os.path.isdir(os.path.join(stable_diffusion, part))]
         if os.path.isdir(stable_diffusion) and missing:
             raise OSError(f"{stable_diffusion} has no folder {missing[0]}/: expected diffusers' format.")
+        # Every part is loaded before prompts are encoded, and the smallest first: what is missing is said soon.
+        if prompt_embeddings is None:
+            tokenizer, text = load_text_model(text_model, **hub_options)
         load = {"use_safetensors": True, "variant": variant, **hub_options}
         autoencoder_config = AutoencoderKL.load_config(stable_diffusion, subfolder="vae", **hub_options)
         autoencoder_class = _autoencoder_class(autoencoder_config["_class_name"])
@@ -193,7 +196,6 @@ class DPIQAModel(DPIQAPreTrainedModel):
         if prompt_embeddings is None:
             if isinstance(grid, PromptGrid):
                 kwargs["prompt_grid"] = grid.to_dict()
-            tokenizer, text = load_text_model(text_model, **hub_options)
             prompt_embeddings = encode_prompts(list(grid), tokenizer, text, text_features=text_features)
         config = DPIQAConfig(
             autoencoder_type=autoencoder_class.__name__,

@@ -96,6 +96,7 @@ def score_inputs(
     cores = cores or max(1, int(has.get("CPU", 1) / has.get("GPU", 1)) if gpus else 1)
     room = max(1, int(has.get("CPU", 1)) // cores)
     at_first = min(workers or room, room)
+    claimed = _cores_to_claim(cores, int(has.get("CPU", 1)), resume)
     arguments = {
         "model": model,
         # What was chosen here, so that no machine of the cluster chooses something else.
@@ -121,9 +122,12 @@ def score_inputs(
         rows = photos.map_batches(
             _ScoringActor,
             fn_constructor_kwargs=arguments,
-            # When it goes on, Ray needs a core to begin with, for looking which rows are there.
-            compute=ActorPoolStrategy(min_size=1, max_size=workers, initial_size=1 if resume else at_first),
-            num_cpus=cores,
+            compute=ActorPoolStrategy(
+                min_size=1,
+                max_size=workers or (None if claimed == cores else room),
+                initial_size=1 if resume else at_first,
+            ),
+            num_cpus=claimed,
             num_gpus=gpus or None,
             batch_size=None,
             batch_format="pyarrow",
@@ -132,6 +136,15 @@ def score_inputs(
         rows_per_file = rows_per_file or min(_ROWS_PER_WORKER * at_first, _MOST_ROWS)
         rows.write_parquet(folder.url, min_rows_per_file=rows_per_file, ray_remote_args={"num_cpus": 0})
     return folder.counts()
+
+
+def _cores_to_claim(cores: int, in_cluster: int, resume: bool) -> int:
+    """What Ray is told that an actor takes.
+
+    A run that goes on needs a core beside its first actor, for looking which rows are there: until all photos are
+    read, that work does not end, and it stops reading when nothing is scored.
+    """
+    return min(cores, in_cluster - 1) if resume else cores
 
 
 def _start_ray() -> None:
