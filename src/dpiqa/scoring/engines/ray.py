@@ -124,6 +124,7 @@ def score_inputs(
             fn_constructor_kwargs=arguments,
             compute=ActorPoolStrategy(
                 min_size=1,
+                # No more than there is room for, where Ray is told that they take less than they do.
                 max_size=workers or (None if claimed == cores else room),
                 initial_size=1 if resume else at_first,
             ),
