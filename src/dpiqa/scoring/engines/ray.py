@@ -124,8 +124,8 @@ def score_inputs(
             fn_constructor_kwargs=arguments,
             compute=ActorPoolStrategy(
                 min_size=1,
-                # No more than there is room for, where Ray is told that they take less than they do.
-                max_size=workers or (None if claimed == cores else room),
+                # There is room for one only where Ray is told that it takes less than it does.
+                max_size=workers if claimed == cores else 1,
                 initial_size=1 if resume else at_first,
             ),
             num_cpus=claimed,
