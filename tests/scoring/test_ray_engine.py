@@ -149,7 +149,7 @@ class TestResume:
 
     @pytest.mark.parametrize(
         ("cores", "in_cluster", "resume", "claimed"),
-        [(4, 4, False, 4), (4, 4, True, 3), (1, 1, True, 0), (2, 4, True, 2), (16, 64, True, 16)],
+        [(4, 4, False, 4), (4, 4, True, 3), (1, 1, True, 1), (2, 4, True, 2), (16, 64, True, 16)],
     )
     def test_a_core_is_left_for_looking_which_rows_are_there(self, cores, in_cluster, resume, claimed):
         assert _cores_to_claim(cores, in_cluster, resume) == claimed

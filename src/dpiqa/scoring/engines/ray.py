@@ -122,12 +122,7 @@ def score_inputs(
         rows = photos.map_batches(
             _ScoringActor,
             fn_constructor_kwargs=arguments,
-            compute=ActorPoolStrategy(
-                min_size=1,
-                # There is room for one only where Ray is told that it takes less than it does.
-                max_size=workers if claimed == cores else 1,
-                initial_size=1 if resume else at_first,
-            ),
+            compute=ActorPoolStrategy(min_size=1, max_size=workers, initial_size=1 if resume else at_first),
             num_cpus=claimed,
             num_gpus=gpus or None,
             batch_size=None,
@@ -143,9 +138,10 @@ def _cores_to_claim(cores: int, in_cluster: int, resume: bool) -> int:
     """What Ray is told that an actor takes.
 
     A run that goes on needs a core beside its first actor, for looking which rows are there: until all photos are
-    read, that work does not end, and it stops reading when nothing is scored.
+    read, that work does not end, and it stops reading when nothing is scored. A core is the least that is claimed: of
+    actors that take none, Ray would start any number.
     """
-    return min(cores, in_cluster - 1) if resume else cores
+    return min(cores, max(1, in_cluster - 1)) if resume else cores
 
 
 def _start_ray() -> None:
