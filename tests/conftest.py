@@ -29,12 +29,13 @@ from sklearn.datasets import load_sample_images
 
 from dpiqa import DPIQAImageProcessor, DPIQAStudent, Scorer
 from dpiqa.data import load_iqa_dataset
+from dpiqa.scoring.export import export_student
 from dpiqa.training.arguments import DPIQATrainingArguments
 from dpiqa.training.photo_dataset import PhotoDataset
 from dpiqa.training.trainer import DPIQATrainer
 from support import releases
 from support.requirements import DISTRIBUTION_OF, imports, missing_extras
-from support.tiny_students import tiny_config
+from support.tiny_students import save_tiny, tiny_config
 
 MISSING = missing_extras()
 
@@ -122,6 +123,23 @@ def tiny_checkpoint(tmp_path, tiny_student, tiny_processor):
     tiny_student.save_pretrained(folder)
     tiny_processor.save_pretrained(folder)
     return folder
+
+
+@pytest.fixture(scope="session")
+def quick_checkpoint(tmp_path_factory):
+    """A tiny student for processes that tests start: as ONNX it needs no PyTorch, whose import takes many seconds."""
+    student = save_tiny(tmp_path_factory.mktemp("tiny"))
+    if {"onnxruntime", "onnx", "onnxscript"} & MISSING:
+        return student
+    folder = tmp_path_factory.mktemp("quick") / "onnx"
+    export_student(student, "onnx", folder)
+    return folder
+
+
+@pytest.fixture
+def quick_model(quick_checkpoint):
+    """The same as options of a command, past the backend that is set above."""
+    return ["--model", str(quick_checkpoint), "--backend", Scorer.from_pretrained(quick_checkpoint).backend.name]
 
 
 @pytest.fixture(scope="session")

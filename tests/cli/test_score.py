@@ -44,11 +44,17 @@ def folder(tmp_path, photos):
 
 
 @pytest.fixture
-def process(tiny_checkpoint):
-    """Starts `dpiqa score` with the tiny checkpoint in a process of its own."""
+def tiny_model(tiny_checkpoint):
+    """For processes that load PyTorch and are slow enough to be stopped in the middle."""
+    return ["--model", str(tiny_checkpoint)]
 
-    def process(*arguments, **options):
-        command = [sys.executable, "-m", "dpiqa", "score", *map(str, arguments), "--model", str(tiny_checkpoint)]
+
+@pytest.fixture
+def process(quick_model):
+    """Starts `dpiqa score` with a tiny student in a process of its own."""
+
+    def process(*arguments, model=quick_model, **options):
+        command = [sys.executable, "-m", "dpiqa", "score", *map(str, arguments), *model]
         return subprocess.Popen(command, stderr=subprocess.PIPE, **options)
 
     return process
@@ -91,9 +97,9 @@ class TestRows:
         assert [row["path"] for row in rows_of(result)] == ["china.jpg", "./sub/flower.png"]
         assert "2 scored by torch in float32, 2 named again" in result.stderr
 
-    def test_broken_exif_prints_nothing(self, process, folder, photo):
+    def test_broken_exif_prints_nothing(self, process, tiny_model, folder, photo):
         (folder / "china.jpg").write_bytes(encoded(photo, exif=b"Exif\x00\x00II*\x00\xff\xff\xff\xffgarbage"))
-        with process(folder / "china.jpg", stdout=subprocess.DEVNULL) as running:
+        with process(folder / "china.jpg", model=tiny_model, stdout=subprocess.DEVNULL) as running:
             errors = running.communicate(timeout=PATIENCE)[1].decode()
         assert errors.strip() == "1 scored by torch in float32"
 
@@ -418,13 +424,16 @@ class TestOutputFiles:
         assert result.exit_code == 1
         assert result.stderr == f"cannot write {tmp_path / 'scores.csv'}: Permission denied\n"
 
-    def test_a_run_that_is_ended_leaves_the_old_file_and_valid_rows(self, process, folder, photo, tmp_path):
+    def test_a_run_that_is_ended_leaves_the_old_file_and_valid_rows(
+        self, process, tiny_model, folder, photo, tmp_path
+    ):
         for index in range(500):
             photo.resize((64, 64)).save(folder / f"{index}.bmp")
         path = tmp_path / "scores.csv"
         path.write_text("old")
         part = tmp_path / "scores.csv.part"
-        with process(folder, "-o", path, "--overwrite", "--batch-size", "1", "--workers", "1") as running:
+        arguments = (folder, "-o", path, "--overwrite", "--batch-size", "1", "--workers", "1")
+        with process(*arguments, model=tiny_model) as running:
             wait_for(lambda: (part.exists() and part.read_text().count("\n") > 3) or running.poll() is not None)
             running.terminate()
             errors = running.communicate(timeout=PATIENCE)[1].decode()
@@ -449,14 +458,14 @@ class TestOutputFiles:
 
     # Every format is stopped at every line of its writer in tests/scoring/test_score_files.py.
     @pytest.mark.slow
-    def test_a_run_that_was_killed_is_gone_on_with(self, run, process, folder, photo, tmp_path):
+    def test_a_run_that_was_killed_is_gone_on_with(self, run, process, tiny_model, folder, photo, tmp_path):
         photo.resize((64, 64)).save(folder / "0.bmp")
         for index in range(1, 1500):
             os.link(folder / "0.bmp", folder / f"{index}.bmp")
         (folder / "broken.jpg").touch()
         path = tmp_path / "scores.parquet"
         part = tmp_path / "scores.parquet.part"
-        with process(folder, "-o", path) as running:
+        with process(folder, "-o", path, model=tiny_model) as running:
             wait_for(lambda: any(part.glob("[0-9]*.parquet")) or running.poll() is not None)
             running.kill()
             running.communicate(timeout=PATIENCE)

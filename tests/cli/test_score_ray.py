@@ -55,21 +55,24 @@ class TestUsage:
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("default")  # Ray warns of its own code
-def test_a_run_a_second_one_and_another_model(folder, tmp_path, tiny_checkpoint, photo):
+def test_a_run_a_second_one_and_another_model(folder, tmp_path, quick_model, photo):
     ray = pytest.importorskip("ray")
     output = tmp_path / "scores"
-    command = ["score", folder, "--engine", "ray", "-o", output, "--model"]
+    command = ["score", folder, "--engine", "ray", "-o", output]
+    backend = quick_model[-1]
     ray.init(num_cpus=2, object_store_memory=200 * 1024**2, include_dashboard=False, log_to_driver=False)
     try:
-        first = dpiqa(*command, tiny_checkpoint)
+        first = dpiqa(*command, *quick_model)
         assert first.exit_code == 0, first.output
-        assert f"1 scored by torch in float32, 1 error, written to {output}" in said(first)
-        assert "has scores already" in usage_error(*command, tiny_checkpoint)
+        assert f"1 scored by {backend} in float32, 1 error, written to {output}" in said(first)
+        assert "has scores already" in usage_error(*command, *quick_model)
         (folder / "china.jpg").rename(folder / "flower.jpg")
-        second = dpiqa(*command, tiny_checkpoint, "--resume", "--strict")
+        second = dpiqa(*command, *quick_model, "--resume", "--strict")
         assert second.exit_code == 1
-        assert "1 scored by torch in float32, 2 kept from before" in said(second)
+        assert f"1 scored by {backend} in float32, 2 kept from before" in said(second)
         assert pads.dataset(output, format="parquet").count_rows() == 3
-        assert "scores of two models cannot be mixed" in usage_error(*command, bundled_checkpoint(), "--resume")
+        assert "scores of two models cannot be mixed" in usage_error(
+            *command, "--model", bundled_checkpoint(), "--resume"
+        )
     finally:
         ray.shutdown()

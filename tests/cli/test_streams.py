@@ -33,9 +33,9 @@ def test_a_reader_that_left_is_no_error_to_talk_about():
     assert shell(["env"], "| true").stderr == ""
 
 
-def test_scores_need_a_stdout_unless_they_go_to_a_file(tmp_path, tiny_checkpoint, photo):
+def test_scores_need_a_stdout_unless_they_go_to_a_file(tmp_path, quick_model, photo):
     (tmp_path / "photo.jpg").write_bytes(encoded(photo))
-    arguments = ["score", tmp_path / "photo.jpg", "--model", tiny_checkpoint]
+    arguments = ["score", tmp_path / "photo.jpg", *quick_model]
     result = shell(arguments, ">&-")
     assert (result.returncode, result.stderr) == (1, "cannot write the rows: Bad file descriptor\n")
     result = shell([*arguments, "-o", tmp_path / "scores.csv"], ">&-")
@@ -43,9 +43,9 @@ def test_scores_need_a_stdout_unless_they_go_to_a_file(tmp_path, tiny_checkpoint
     assert (tmp_path / "scores.csv").read_text().count("\n") == 2
 
 
-def test_what_is_said_to_a_closed_stderr_does_not_end_up_among_the_rows(tmp_path, tiny_checkpoint, photo):
+def test_what_is_said_to_a_closed_stderr_does_not_end_up_among_the_rows(tmp_path, quick_model, photo):
     (tmp_path / "photo.jpg").write_bytes(encoded(photo))
-    result = shell(["score", tmp_path / "photo.jpg", "--model", tiny_checkpoint], "2>&-")
+    result = shell(["score", tmp_path / "photo.jpg", *quick_model], "2>&-")
     assert result.stdout.count("\n") == 2
 
 

@@ -448,7 +448,7 @@ class TestLimits:
         monkeypatch.setattr(gate, "MAX_PAUSE", 0.5)
         head = f"POST /gradio_api/{path} HTTP/1.1\r\nContent-Length: 1000\r\nContent-Type: "
         for kind in ("multipart/form-data; boundary=b", "application/json"):
-            assert 400 <= _raw(url, head + kind, b"--b\r\n")[0] < 500
+            assert 400 <= _raw(url, head + kind, b"--b\r\n", timeout=PROMPT)[0] < 500
 
     def test_a_request_that_drips_is_given_up(self, url, monkeypatch):
         monkeypatch.setattr(gate, "MAX_ARRIVAL", 1)
@@ -723,10 +723,10 @@ def canary():
         thread.join()
 
 
-def _raw(url, head, body=b""):
+def _raw(url, head, body=b"", timeout=PATIENCE):
     """Sends a request as it stands; returns the status and the whole answer."""
     host, port = httpx.URL(url).host, httpx.URL(url).port
-    with socket.create_connection((host, port), timeout=PROMPT) as connection:
+    with socket.create_connection((host, port), timeout=timeout) as connection:
         connection.sendall(f"{head}\r\nHost: {host}\r\nConnection: close\r\n\r\n".encode() + body)
         answer = b""
         while chunk := connection.recv(65536):

@@ -42,14 +42,16 @@ def port():
         return probe.getsockname()[1]
 
 
-@pytest.mark.parametrize("stop", [signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT])
-def test_it_starts_offline_and_leaves_nothing_behind(space, port, tmp_path, stop):
+@pytest.mark.parametrize(
+    ("stop", "bundled"), [(signal.SIGTERM, True), (signal.SIGHUP, False), (signal.SIGQUIT, False)]
+)
+def test_it_starts_offline_and_leaves_nothing_behind(space, port, tmp_path, quick_checkpoint, stop, bundled):
     (tmp_path / "tmp").mkdir()
     environment = os.environ | {
         "GRADIO_SERVER_PORT": str(port),
         "TMPDIR": str(tmp_path / "tmp"),
         "HF_HUB_OFFLINE": "1",
-        "DPIQA_MODEL": "",
+        "DPIQA_MODEL": "" if bundled else str(quick_checkpoint),
     }
     command = [sys.executable, "app.py"]
     with subprocess.Popen(

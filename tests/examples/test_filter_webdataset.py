@@ -57,9 +57,9 @@ def names_in(folder):
     return names
 
 
-def test_the_best_samples_are_kept_whole_and_in_their_order(example, shards, tmp_path, tiny_checkpoint, capsys):
-    example.main(f"{shards}/*.tar", tmp_path / "kept", 0.5, tmp_path / "scores", str(tiny_checkpoint))
-    scores = dict(zip(PHOTOS, Scorer.from_pretrained(tiny_checkpoint)(list(PHOTOS.values())), strict=True))
+def test_the_best_samples_are_kept_whole_and_in_their_order(example, shards, tmp_path, quick_checkpoint, capsys):
+    example.main(f"{shards}/*.tar", tmp_path / "kept", 0.5, tmp_path / "scores", str(quick_checkpoint))
+    scores = dict(zip(PHOTOS, Scorer.from_pretrained(quick_checkpoint)(list(PHOTOS.values())), strict=True))
     best = sorted(sorted(PHOTOS, key=lambda key: -scores[key].score)[:3])
     assert names_in(tmp_path / "kept") == [f"{key}.{kind}" for key in best for kind in ("png", "txt")]
     assert f"3 of 6 photos are in {tmp_path / 'kept'}; 1 cannot be scored." in capsys.readouterr().out
@@ -67,11 +67,11 @@ def test_the_best_samples_are_kept_whole_and_in_their_order(example, shards, tmp
     # Run again, it leaves whole tars as they are.
     first, *_ = sorted((tmp_path / "kept").glob("*.tar"))
     write_tar(first, {"mark.txt": b""})
-    example.main(f"{shards}/*.tar", tmp_path / "kept", 0.5, tmp_path / "scores", str(tiny_checkpoint))
+    example.main(f"{shards}/*.tar", tmp_path / "kept", 0.5, tmp_path / "scores", str(quick_checkpoint))
     assert names_in(tmp_path / "kept")[0] == "mark.txt"
 
     with pytest.raises(SystemExit, match="holds tars of another selection"):
-        example.main(f"{shards}/*.tar", tmp_path / "kept", 1, tmp_path / "scores", str(tiny_checkpoint))
+        example.main(f"{shards}/*.tar", tmp_path / "kept", 1, tmp_path / "scores", str(quick_checkpoint))
 
 
 def test_what_stands_before_damage_is_copied(example, tmp_path):
@@ -104,12 +104,12 @@ def test_scores_of_other_tars_count_for_nothing(example, tmp_path):
         ({"fingerprint": "of another model"}, "name the same model, backend and dtype, or another folder"),
     ],
 )
-def test_scores_of_another_command_are_refused_in_one_line(shards, tmp_path, tiny_checkpoint, note, message):
-    model = {"fingerprint": Scorer.from_pretrained(tiny_checkpoint).fingerprint, "model": "a student"}
+def test_scores_of_another_command_are_refused_in_one_line(shards, tmp_path, quick_checkpoint, note, message):
+    model = {"fingerprint": Scorer.from_pretrained(quick_checkpoint).fingerprint, "model": "a student"}
     ScoreFolder(str(tmp_path / "scores")).begin(model)
     (tmp_path / "scores" / ".dpiqa.json").write_text(json.dumps(model | note))
     error = wrong_use(
-        "filter_webdataset", f"{shards}/*.tar", "--scores", f"{tmp_path}/scores", "--model", str(tiny_checkpoint)
+        "filter_webdataset", f"{shards}/*.tar", "--scores", f"{tmp_path}/scores", "--model", str(quick_checkpoint)
     )
     assert message in error
     assert "--overwrite" not in error
@@ -119,9 +119,9 @@ def test_scores_of_another_command_are_refused_in_one_line(shards, tmp_path, tin
 @pytest.mark.parametrize(
     ("content", "message"), [(b"", "this tar cannot be read (it is empty)"), (bytes(10_240), "there is no photo")]
 )
-def test_a_tar_without_photos_is_said(tmp_path, tiny_checkpoint, content, message):
+def test_a_tar_without_photos_is_said(tmp_path, quick_checkpoint, content, message):
     (tmp_path / "a.tar").write_bytes(content)
-    options = ["--output", f"{tmp_path}/kept", "--scores", f"{tmp_path}/scores", "--model", str(tiny_checkpoint)]
+    options = ["--output", f"{tmp_path}/kept", "--scores", f"{tmp_path}/scores", "--model", str(quick_checkpoint)]
     error = wrong_use("filter_webdataset", f"{tmp_path}/a.tar", *options)
     assert error.startswith(f"Nothing in {tmp_path}/a.tar can be scored")
     assert message in error

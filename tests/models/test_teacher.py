@@ -3,6 +3,7 @@
 import copy
 import json
 import math
+import shutil
 
 import pytest
 import torch
@@ -350,9 +351,17 @@ class TestFromStableDiffusion:
         with pytest.raises(OSError, match="has no folder vae/"):
             DPIQAModel.from_stable_diffusion(tmp_path, prompt_embeddings=torch.zeros(1, 24))
 
-    def test_a_missing_tokenizer_is_said_before_large_parts_are_loaded(self, clip, tmp_path):
+    def test_an_autoencoder_that_is_missing_is_said_before_the_text_model_is_loaded(self, tmp_path, monkeypatch):
+        for part in ("vae", "unet"):
+            (tmp_path / part).mkdir()
+        monkeypatch.setattr("dpiqa.models.modeling_dpiqa.load_text_model", None)
+        with pytest.raises(OSError, match=r"config\.json"):
+            DPIQAModel.from_stable_diffusion(tmp_path)
+
+    def test_a_missing_tokenizer_is_said_before_large_parts_are_loaded(self, stable_diffusion, clip, tmp_path):
         for part in ("vae", "unet"):
             (tmp_path / "empty" / part).mkdir(parents=True)
+        shutil.copy(stable_diffusion / "vae" / "config.json", tmp_path / "empty" / "vae")
         for name in ("tokenizer.json", "tokenizer_config.json", "vocab.json", "merges.txt"):
             (clip / name).unlink()
         with pytest.raises(OSError, match="has no tokenizer that can be read"):

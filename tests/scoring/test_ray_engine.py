@@ -12,7 +12,7 @@ from PIL import Image
 
 from dpiqa import Scorer
 from dpiqa.scoring.engines.inputs import find_inputs
-from dpiqa.scoring.engines.ray import _cores_to_claim, score_inputs
+from dpiqa.scoring.engines.ray import _cores_beside_a_gpu, _cores_to_claim, score_inputs
 from dpiqa.scoring.image_files import find_images
 from dpiqa.scoring.rows import COLUMNS, to_row
 from dpiqa.scoring.score import Score
@@ -148,8 +148,21 @@ class TestResume:
         assert {path: path.stat().st_mtime_ns for path in before} == before
 
     @pytest.mark.parametrize(
-        ("cores", "in_cluster", "resume", "claimed"),
-        [(4, 4, False, 4), (4, 4, True, 3), (1, 1, True, 1), (2, 4, True, 2), (16, 64, True, 16)],
+        ("cores", "in_cluster", "gpus", "claimed"),
+        [(4, 4, 0, 3), (1, 1, 0, 1), (2, 4, 0, 2), (16, 64, 0, 16), (8, 8, 1, 7), (8, 16, 1, 7), (1, 8, 1, 1)],
     )
-    def test_a_core_is_left_for_looking_which_rows_are_there(self, cores, in_cluster, resume, claimed):
-        assert _cores_to_claim(cores, in_cluster, resume) == claimed
+    def test_a_core_is_left_for_looking_which_rows_are_there(self, cores, in_cluster, gpus, claimed):
+        assert _cores_to_claim(cores, in_cluster, gpus=gpus) == claimed
+
+
+@pytest.mark.parametrize(
+    ("machines", "cores"),
+    [
+        ([{"CPU": 16.0, "GPU": 2.0}], 8),
+        ([{"CPU": 4.0}, {"CPU": 8.0, "GPU": 1.0}, {"CPU": 32.0, "GPU": 1.0}], 8),
+        ([{"CPU": 4.0, "GPU": 8.0}], 1),
+        ([{"CPU": 4.0}], 1),
+    ],
+)
+def test_an_actor_with_a_gpu_fits_on_every_machine_that_has_one(machines, cores):
+    assert _cores_beside_a_gpu(machines) == cores

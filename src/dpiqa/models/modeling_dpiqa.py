@@ -185,12 +185,12 @@ class DPIQAModel(DPIQAPreTrainedModel):
         missing = [part for part in ("vae", "unet") if not os.path.isdir(os.path.join(stable_diffusion, part))]
         if os.path.isdir(stable_diffusion) and missing:
             raise OSError(f"{stable_diffusion} has no folder {missing[0]}/: expected diffusers' format.")
-        # Every part is loaded before prompts are encoded, and the smallest first: what is missing is said soon.
-        if prompt_embeddings is None:
-            tokenizer, text = load_text_model(text_model, **hub_options)
+        # What can be wrong is said soon: configurations first, and all parts are loaded before prompts are encoded.
         load = {"use_safetensors": True, "variant": variant, **hub_options}
         autoencoder_config = AutoencoderKL.load_config(stable_diffusion, subfolder="vae", **hub_options)
         autoencoder_class = _autoencoder_class(autoencoder_config["_class_name"])
+        if prompt_embeddings is None:
+            tokenizer, text = load_text_model(text_model, **hub_options)
         autoencoder = autoencoder_class.from_pretrained(stable_diffusion, subfolder="vae", **load)
         unet = UNet2DConditionModel.from_pretrained(stable_diffusion, subfolder="unet", **load)
         if prompt_embeddings is None:

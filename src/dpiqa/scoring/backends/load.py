@@ -66,7 +66,10 @@ def load_backend(
         if exported_for not in EXPORTED:
             raise OSError(f"{folder / EXPORT_JSON} is damaged: expected onnx or openvino, found {exported_for!r}.")
         if backend not in (None, "auto", exported_for):
-            raise ValueError(f"{source} was exported for {exported_for}, and cannot be computed with {backend}.")
+            raise ValueError(
+                f"{source} was exported for {exported_for}, and cannot be computed with {backend}: leave the backend "
+                "(--backend, or the environment's DPIQA_BACKEND) at auto."
+            )
         return _load_exported(folder, exported_for, device, dtype, threads)
     if backend in EXPORTED:
         if kind != "dpiqa-student":

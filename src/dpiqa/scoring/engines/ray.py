@@ -68,8 +68,8 @@ def score_inputs(
         inputs: The photos; see [`dpiqa.scoring.engines.inputs.find_inputs`].
         output: Folder or URL (`s3://`, `gs://`) for the rows, seen by all machines.
         workers: Actors, each with a model of its own; None takes as many as the cluster has room for.
-        cores: Cores of an actor, which opens so many photos at the same time; None is 1, and the share of a GPU for an
-            actor that has one.
+        cores: Cores of an actor, which opens so many photos at the same time; None is 1, and the share of a GPU in
+            those of its machine for an actor that has one.
         resume: Whether to keep the rows in `output` and leave out their photos.
         overwrite: Whether to remove rows that are there.
         rows_per_file: At least so many rows are a file of the output, and safe once it is written; None is 250 for
@@ -91,12 +91,11 @@ def score_inputs(
     )
     if not ray.is_initialized():
         _start_ray()
-    has = ray.cluster_resources()
     gpus = 1 if backend.device.startswith("cuda") else 0
-    cores = cores or max(1, int(has.get("CPU", 1) / has.get("GPU", 1)) if gpus else 1)
-    room = max(1, int(has.get("CPU", 1)) // cores)
+    cores = cores or (_cores_beside_a_gpu([node["Resources"] for node in ray.nodes() if node["Alive"]]) if gpus else 1)
+    in_cluster = int(ray.cluster_resources().get("CPU", 1))
+    room = max(1, in_cluster // cores)
     at_first = min(workers or room, room)
-    claimed = _cores_to_claim(cores, int(has.get("CPU", 1)), resume)
     arguments = {
         "model": model,
         # What was chosen here, so that no machine of the cluster chooses something else.
@@ -123,7 +122,7 @@ def score_inputs(
             _ScoringActor,
             fn_constructor_kwargs=arguments,
             compute=ActorPoolStrategy(min_size=1, max_size=workers, initial_size=1 if resume else at_first),
-            num_cpus=claimed,
+            num_cpus=_cores_to_claim(cores, in_cluster, gpus=gpus) if resume else cores,
             num_gpus=gpus or None,
             batch_size=None,
             batch_format="pyarrow",
@@ -134,14 +133,21 @@ def score_inputs(
     return folder.counts()
 
 
-def _cores_to_claim(cores: int, in_cluster: int, resume: bool) -> int:
-    """What Ray is told that an actor takes.
+def _cores_beside_a_gpu(machines: Sequence[Mapping[str, float]]) -> int:
+    """An actor's share of the cores of its machine: the smallest of all machines that have a GPU, so that it fits."""
+    shares = [machine.get("CPU", 1) / machine["GPU"] for machine in machines if machine.get("GPU")]
+    return max(1, int(min(shares, default=1)))
 
-    A run that goes on needs a core beside its first actor, for looking which rows are there: until all photos are
-    read, that work does not end, and it stops reading when nothing is scored. A core is the least that is claimed: of
-    actors that take none, Ray would start any number.
+
+def _cores_to_claim(cores: int, in_cluster: int, *, gpus: int) -> int:
+    """What Ray is told that an actor takes, in a run that goes on.
+
+    Such a run needs a core beside its actors, for looking which rows are there: until all photos are read, that work
+    does not end, and it stops reading when nothing is scored. Where GPUs limit the number of actors, each leaves one
+    core; else it is enough that one actor does not take them all. A core is the least that is claimed: of actors that
+    take none, Ray would start any number.
     """
-    return min(cores, max(1, in_cluster - 1)) if resume else cores
+    return max(1, cores - 1 if gpus else min(cores, in_cluster - 1))
 
 
 def _start_ray() -> None:
