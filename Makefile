@@ -53,7 +53,7 @@ test-integrations: .venv-integrations/ready
 
 # Two halves that take about as long, and what waits more than it computes, side by side; each prints when it has ended.
 PARTS = test-these test-others test-ray
-THESE = tests/cli tests/demo tests/examples tests/training
+THESE = tests/cli tests/demo tests/examples tests/hub tests/training
 RAY = tests/scoring/test_ray_engine.py tests/scoring/test_ray_faults.py tests/scoring/test_shards.py
 WITH_COVERAGE = $(if $(COVERED),--cov --cov-report=)
 
