@@ -12,7 +12,7 @@ from types import ModuleType, SimpleNamespace
 import numpy as np
 import pytest
 
-from dpiqa import DPIQAImageProcessor, DPIQAStudentConfig
+from dpiqa import DPIQAImageProcessor, DPIQAStudentConfig, Scorer
 from dpiqa.data.distortions import CAMERA_DISTORTIONS, DISTORTIONS
 from support import releases
 
@@ -130,6 +130,29 @@ def test_how_scores_behave_under_distortions_small_changes_and_without_a_photo(
     assert kinds == [*DISTORTIONS, *CAMERA_DISTORTIONS, "all"]
     assert len(re.findall(r"^\| .+ \| 0\.\d{4} \| 0\.\d{4} \|$", moves, re.MULTILINE)) == len(study.UNSEEN)
     assert len(re.findall(r"^\| .+ \| -?\d+\.\d{3} \| \d+ \|$", others, re.MULTILINE)) == len(study.non_photos())
+
+
+def test_how_scores_of_one_subject_agree(tmp_path, photos, tiny_checkpoint, bundled_student, capsys, monkeypatch):
+    release = releases.biq2021(tmp_path / "BIQ2021", photos, train=90, test=3)
+    study = bundled_student("subjects.py")
+    held_out = study.held_out_photos(release)
+    names, sources = held_out["name"][:], held_out["group"][:]
+    own = [name for name, source in zip(names, sources, strict=True) if source == "ss03"]
+    assert len(own) > 1
+    monkeypatch.setattr(study, "SUBJECTS", {"a cat": [*own, "not held out.jpg"]})
+    study.main(argparse.Namespace(model=tiny_checkpoint, data=release))
+    _, _, everything, cats = capsys.readouterr().out.strip().splitlines()
+    assert everything.startswith(f"| all held-out photos | {len(names)} |")
+    assert cats.count(f"| {len(own)} |") == 2
+    scores = [score.score for score in Scorer.from_pretrained(tiny_checkpoint)(held_out["image"])]
+    above = np.mean(np.array(scores) - np.array(held_out["mos"][:]))
+    assert f"| {above:+.3f} +- " in everything
+
+
+def test_every_photo_of_a_subject_is_one_of_the_data_set(bundled_student):
+    names = [name for members in bundled_student("subjects.py").SUBJECTS.values() for name in members]
+    assert len(set(names)) == len(names) > 100
+    assert all(re.fullmatch(r"ss0[123] \(\d+\)\.(jpg|JPG|jpeg|png)", name) for name in names)
 
 
 class TestDamage:
