@@ -159,8 +159,9 @@ def test_an_output_that_cannot_be_written_any_more_ends_the_run_and_it_goes_on(t
         output.rename(away)
         output.touch()  # as a disk that is full, no file can be made there
         assert issubclass(run.finish(), (OSError, ray.exceptions.RayError))
-        output.unlink()
-        away.rename(output)
+    output.unlink()
+    away.rename(output)
+    with connected(num_cpus=2, **SMALL):
         run = Run(tars, output, quick_checkpoint, resume=True)
         run.start()
         assert run.finish() is None
