@@ -2,7 +2,7 @@
 
     python studies/bundled_student/subjects.py --data BIQ2021
 
-`subjects.json` names the photos of each subject, picked by hand from thumbnails of the held-out photos, before any of
+`subjects.json` names the photos of each subject, picked by eye from thumbnails of the held-out photos, before any of
 their scores was looked at. Prints a Markdown table: how many there are, SRCC, and score less MOS on average; then the
 same for those of `ss03` alone, where the photos are not distorted on purpose.
 """
